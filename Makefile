@@ -1,0 +1,78 @@
+# Everything starts from a bare checkout: python3 with venv, a C++ compiler and make.
+#
+#   make demo      train a classifier on real data and write runs/digits/report.html
+#   make test      the whole test suite, doctests included
+#   make lint      ruff, mypy, import-linter, clang-format
+#   make bench     softgrad against its peers (BENCH="--quick" and the like for options)
+#   make sanitize  the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make build     (re)build into .venv, only when sources changed
+#   make clean     remove what the above made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH ?=
+PYTEST ?=
+
+native_sources := pyproject.toml CMakeLists.txt \
+	$(shell find cpp bindings -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
+cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
+
+# An editable installation: Python sources are used in place, only C++ needs rebuilding.
+install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
+
+.PHONY: venv build demo test lint format bench accuracy sanitize clean
+.DELETE_ON_ERROR:
+
+venv: $(VENV)/.ready
+build: $(VENV)/.built
+
+demo: $(VENV)/.built
+	$(BIN)/softgrad train digits --out runs/digits
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $(cpp_files)
+
+format: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(cpp_files)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+accuracy: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.accuracy $(BENCH)
+
+sanitize: $(VENV)/.ready
+	$(BIN)/cmake --preset sanitize -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja)
+	$(BIN)/cmake --build --preset sanitize
+	build/sanitize/kernel_check
+
+clean:
+	rm -rf build dist runs $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.ready:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet cmake ninja $$($(BIN)/python tools/build_requirements.py)
+	touch $@
+
+$(VENV)/.built: $(VENV)/.ready $(native_sources)
+	$(install) .
+	touch $@
+
+$(VENV)/.test $(VENV)/.bench: $(VENV)/.%: $(VENV)/.ready $(native_sources)
+	$(install) '.[$*]'
+	touch $(VENV)/.built $@
+
+# Linting needs no C++ build, but mypy wants the libraries whose types it reads.
+$(VENV)/.lint: $(VENV)/.built
+	$(install) '.[lint]'
+	touch $@
