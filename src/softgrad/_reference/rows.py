@@ -1,0 +1,227 @@
+r"""softmax, log_softmax and logsumexp over the class axes, with their derivatives.
+
+With z = x / T and the probabilities p = softmax(z), for cotangents g and tangents v:
+
+                  J                          g^T J                      J v
+    softmax       (diag(p) - p p^T) / T      p (g - sum p g) / T        p (v - sum p v) / T
+    log_softmax   (I - 1 p^T) / T            (g - p sum g) / T          (v - sum p v) / T
+    logsumexp     p^T   (here T = 1)         g p                        sum p v
+
+`hvp(x, g, v)` is the derivative of `vjp(x, g)` when x moves in direction v.  It follows from
+dp = p (v - sum p v) / T.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from softgrad._reference.axes import (
+    Axis,
+    Float64,
+    classes_last,
+    diagonal,
+    logits,
+    outer,
+    taking_part,
+    zero_outside,
+)
+
+
+def _row_sum(values: Float64, axis: Axis) -> Float64:
+    total: Float64 = np.sum(values, axis=axis, keepdims=True)
+    return total
+
+
+def _row_max(z: Float64, axis: Axis) -> Float64:
+    largest: Float64 = np.max(z, axis=axis, keepdims=True, initial=-np.inf)
+    return largest
+
+
+# --- softmax -------------------------------------------------------------------------------------
+
+
+def softmax(
+    x: ArrayLike, *, axis: Axis = -1, temperature: float = 1.0, where: ArrayLike | None = None
+) -> Float64:
+    """exp(z - max z) / sum exp(z - max z); a row masked entirely is 0."""
+    z = logits(x, axis, temperature, where)
+    with np.errstate(invalid="ignore"):  # rows of -inf, or with +inf, are NaN
+        e = np.exp(z - _row_max(z, axis))
+        return zero_outside(e / _row_sum(e, axis), x, where)
+
+
+def softmax_vjp(
+    x: ArrayLike,
+    g: ArrayLike,
+    *,
+    axis: Axis = -1,
+    temperature: float = 1.0,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """p (g - sum p g) / T."""
+    p = softmax(x, axis=axis, temperature=temperature, where=where)
+    g = zero_outside(g, x, where)
+    return p * (g - _row_sum(p * g, axis)) / temperature
+
+
+#: The Jacobian of softmax is symmetric.
+softmax_jvp = softmax_vjp
+
+
+def softmax_jacobian(
+    x: ArrayLike, *, axis: Axis = -1, temperature: float = 1.0, where: ArrayLike | None = None
+) -> Float64:
+    """(diag(p) - p p^T) / T, of shape (..., C, C)."""
+    p = classes_last(softmax(x, axis=axis, temperature=temperature, where=where), axis)
+    return (diagonal(p) - outer(p, p)) / temperature
+
+
+def softmax_hvp(
+    x: ArrayLike,
+    g: ArrayLike,
+    v: ArrayLike,
+    *,
+    axis: Axis = -1,
+    temperature: float = 1.0,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """(dp (g - sum p g) - p sum dp g) / T."""
+    p = softmax(x, axis=axis, temperature=temperature, where=where)
+    dp = softmax_jvp(x, v, axis=axis, temperature=temperature, where=where)
+    g = zero_outside(g, x, where)
+    return (dp * (g - _row_sum(p * g, axis)) - p * _row_sum(dp * g, axis)) / temperature
+
+
+# --- log_softmax ---------------------------------------------------------------------------------
+
+
+def log_softmax(
+    x: ArrayLike, *, axis: Axis = -1, temperature: float = 1.0, where: ArrayLike | None = None
+) -> Float64:
+    """(z - max z) - log sum exp(z - max z); a masked entry is -inf."""
+    z = logits(x, axis, temperature, where)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shifted = z - _row_max(z, axis)
+        value = shifted - np.log(_row_sum(np.exp(shifted), axis))
+    return np.where(taking_part(x, where), value, -np.inf)
+
+
+def log_softmax_vjp(
+    x: ArrayLike,
+    g: ArrayLike,
+    *,
+    axis: Axis = -1,
+    temperature: float = 1.0,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """(g - p sum g) / T."""
+    p = softmax(x, axis=axis, temperature=temperature, where=where)
+    g = zero_outside(g, x, where)
+    return (g - p * _row_sum(g, axis)) / temperature
+
+
+def log_softmax_jvp(
+    x: ArrayLike,
+    v: ArrayLike,
+    *,
+    axis: Axis = -1,
+    temperature: float = 1.0,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """(v - sum p v) / T."""
+    p = softmax(x, axis=axis, temperature=temperature, where=where)
+    v = zero_outside(v, x, where)
+    return zero_outside((v - _row_sum(p * v, axis)) / temperature, x, where)
+
+
+def log_softmax_jacobian(
+    x: ArrayLike, *, axis: Axis = -1, temperature: float = 1.0, where: ArrayLike | None = None
+) -> Float64:
+    """(I - 1 p^T) / T, of shape (..., C, C); the rows and columns of masked entries are 0."""
+    p = classes_last(softmax(x, axis=axis, temperature=temperature, where=where), axis)
+    part = classes_last(taking_part(x, where).astype(np.float64), axis)
+    return (diagonal(part) - outer(part, p)) / temperature
+
+
+def log_softmax_hvp(
+    x: ArrayLike,
+    g: ArrayLike,
+    v: ArrayLike,
+    *,
+    axis: Axis = -1,
+    temperature: float = 1.0,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """-dp sum g / T."""
+    dp = softmax_jvp(x, v, axis=axis, temperature=temperature, where=where)
+    return -dp * _row_sum(zero_outside(g, x, where), axis) / temperature
+
+
+# --- logsumexp -----------------------------------------------------------------------------------
+
+
+def logsumexp(
+    x: ArrayLike, *, axis: Axis = -1, keepdims: bool = False, where: ArrayLike | None = None
+) -> Float64:
+    """max x + log sum exp(x - max x); -inf where nothing takes part."""
+    z = logits(x, axis, 1.0, where)
+    largest = _row_max(z, axis)
+    shift = np.where(np.isinf(largest), 0.0, largest)
+    with np.errstate(divide="ignore", over="ignore"):  # log 0 = -inf, exp(inf) = inf
+        value = shift + np.log(_row_sum(np.exp(z - shift), axis))
+    return value if keepdims else np.squeeze(value, axis=_all_axes(value, axis))
+
+
+def logsumexp_vjp(
+    x: ArrayLike,
+    g: ArrayLike,
+    *,
+    axis: Axis = -1,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """g p, for a cotangent g of the value's shape."""
+    g = np.asarray(g, dtype=np.float64)
+    if not keepdims:
+        g = np.expand_dims(g, _all_axes(np.asarray(x), axis))
+    return zero_outside(g * softmax(x, axis=axis, where=where), x, where)
+
+
+def logsumexp_jvp(
+    x: ArrayLike,
+    v: ArrayLike,
+    *,
+    axis: Axis = -1,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """sum p v, of the value's shape."""
+    p = softmax(x, axis=axis, where=where)
+    change: Float64 = np.sum(p * zero_outside(v, x, where), axis=axis, keepdims=keepdims)
+    return change
+
+
+def logsumexp_jacobian(x: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float64:
+    """p: one row of C derivatives for every value."""
+    return classes_last(softmax(x, axis=axis, where=where), axis)
+
+
+def logsumexp_hvp(
+    x: ArrayLike,
+    g: ArrayLike,
+    v: ArrayLike,
+    *,
+    axis: Axis = -1,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Float64:
+    """g p (v - sum p v)."""
+    g = np.asarray(g, dtype=np.float64)
+    if not keepdims:
+        g = np.expand_dims(g, _all_axes(np.asarray(x), axis))
+    return g * softmax_jvp(x, v, axis=axis, where=where)
+
+
+def _all_axes(values: Float64, axis: Axis) -> int | tuple[int, ...]:
+    return tuple(range(values.ndim)) if axis is None else axis
