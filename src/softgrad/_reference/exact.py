@@ -1,138 +1,174 @@
-"""One row at a time in arbitrary precision: the truth that errors in ULP are measured against.
+"""Rows in arbitrary precision: the truth that errors in ULP are measured against.
 
-Every function takes one row of float32 or float64 numbers and returns arrays of mpmath numbers.
 The formulas are the plainest there are.  Nothing is done against cancellation but to carry enough
 bits: the smallest float64 is 2^-1074, so beside a probability of 1 another 1300 bits keep it all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property, wraps
 from typing import Any, TypeAlias
 
 import mpmath  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import numpy as np
 from numpy.typing import NDArray
 
-#: A row of mpmath numbers.
+#: An array of mpmath numbers.
 Exact: TypeAlias = NDArray[np.object_]
+Floats: TypeAlias = NDArray[np.floating[Any]]
 
 _exp = np.frompyfunc(mpmath.exp, 1, 1)
-_mpf = np.frompyfunc(lambda number: mpmath.mpf(float(number)), 1, 1)
+_mpf = np.frompyfunc(mpmath.mpf, 1, 1)
 
 
-def precision(x: NDArray[np.floating[Any]]) -> Any:
-    """The context with the bits that rows of this type need."""
-    return mpmath.workprec(1300 if x.dtype.itemsize > 4 else 350)
+def bits(x: Floats) -> int:
+    """The working precision that functions of float32 or float64 numbers need."""
+    return 350 if x.dtype.itemsize <= 4 else 1300
 
 
 def number(values: Any) -> Exact:
     """Floating point numbers as mpmath numbers, without rounding."""
-    row: Exact = _mpf(np.asarray(values, dtype=np.float64))
-    return row
+    return np.asarray(_mpf(np.asarray(values, dtype=np.float64).astype(object)), dtype=object)
 
 
-def scaled(x: NDArray[np.floating[Any]], temperature: float = 1.0) -> Exact:
-    """z = x / T."""
-    return np.asarray(number(x) / mpmath.mpf(temperature), dtype=np.object_)
+def _in_full_precision(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def run(row: Row, *arguments: Any, **options: Any) -> Any:
+        with mpmath.workprec(bits(row.x)):
+            return method(row, *arguments, **options)
+
+    return run
 
 
-def softmax(x: NDArray[np.floating[Any]], temperature: float = 1.0) -> Exact:
-    """exp(z) / sum exp(z), over exp(max z) so that no exponent is out of hand."""
-    with precision(x):
-        z = scaled(x, temperature)
-        e = _exp(z - z.max())
-        return np.asarray(e / e.sum(), dtype=np.object_)
+class Row:
+    """One row of logits, and everything that the library computes from it.
 
+    `counts` says how often each column occurs, for rows of a million classes with few distinct
+    ones.  Cotangents and targets then hold one number for all copies of a column.
+    """
 
-def logsumexp(x: NDArray[np.floating[Any]], temperature: float = 1.0) -> Any:
-    """log sum exp(z)."""
-    with precision(x):
-        z = scaled(x, temperature)
-        return z.max() + mpmath.log(_exp(z - z.max()).sum())
+    def __init__(
+        self, x: Floats, *, temperature: float = 1.0, counts: NDArray[np.int64] | None = None
+    ) -> None:
+        self.x = x
+        self.temperature = mpmath.mpf(float(temperature))
+        self.counts = np.ones(len(x), dtype=np.int64) if counts is None else counts
 
+    def sum(self, values: Exact) -> Any:
+        """The sum over all classes, copies included."""
+        return sum(
+            (int(n) * v for n, v in zip(self.counts, values, strict=True)), start=mpmath.mpf(0)
+        )
 
-def log_softmax(x: NDArray[np.floating[Any]], temperature: float = 1.0) -> Exact:
-    """z - log sum exp(z)."""
-    with precision(x):
-        z = scaled(x, temperature)
-        return np.asarray((z - z.max()) - mpmath.log(_exp(z - z.max()).sum()), dtype=np.object_)
+    @cached_property
+    @_in_full_precision
+    def scaled(self) -> Exact:
+        """z = x / T."""
+        return np.asarray(number(self.x) / self.temperature, dtype=object)
 
+    @cached_property
+    @_in_full_precision
+    def softmax(self) -> Exact:
+        """exp z / sum exp z, over exp max z so that no exponent is out of hand."""
+        e = _exp(self.scaled - self.scaled.max())
+        return np.asarray(e / self.sum(e), dtype=object)
 
-def softmax_vjp(
-    x: NDArray[np.floating[Any]], g: NDArray[np.floating[Any]], temperature: float = 1.0
-) -> Exact:
-    """p (g - sum p g) / T."""
-    p = softmax(x, temperature)
-    with precision(x):
+    @cached_property
+    @_in_full_precision
+    def logsumexp(self) -> Any:
+        """log sum exp z."""
+        largest = self.scaled.max()
+        return largest + mpmath.log(self.sum(_exp(self.scaled - largest)))
+
+    @cached_property
+    @_in_full_precision
+    def log_softmax(self) -> Exact:
+        """(z - max z) - log sum exp(z - max z)."""
+        shifted = self.scaled - self.scaled.max()
+        return np.asarray(shifted - mpmath.log(self.sum(_exp(shifted))), dtype=object)
+
+    @_in_full_precision
+    def softmax_vjp(self, g: Floats) -> Exact:
+        """p (g - sum p g) / T."""
+        p, cotangent = self.softmax, number(g)
+        return np.asarray(p * (cotangent - self.sum(p * cotangent)) / self.temperature)
+
+    @_in_full_precision
+    def softmax_vjp_terms(self, g: Floats) -> Exact:
+        """The size of the terms that make up `softmax_vjp`, which may cancel.
+
+        Adding a constant to g changes nothing, so the terms are those of g - g_m, where m is the
+        most probable class: p (|g - g_m| + sum p |g - g_m|) / T.  At m itself that is the sum of
+        the other classes alone.
+        """
+        p = self.softmax
+        size = np.abs(number(g) - mpmath.mpf(float(g[np.argmax(self.x)])))
+        return np.asarray(p * (size + self.sum(p * size)) / self.temperature)
+
+    @_in_full_precision
+    def log_softmax_vjp(self, g: Floats) -> Exact:
+        """(g - p sum g) / T."""
         cotangent = number(g)
-        change = p * (cotangent - (p * cotangent).sum()) / mpmath.mpf(temperature)
-        return np.asarray(change, dtype=np.object_)
+        return np.asarray((cotangent - self.softmax * self.sum(cotangent)) / self.temperature)
+
+    @_in_full_precision
+    def log_softmax_vjp_terms(self, g: Floats) -> Exact:
+        """The size of the terms of `log_softmax_vjp`: (|g| + p sum |g|) / T."""
+        size = np.abs(number(g))
+        return np.asarray((size + self.softmax * self.sum(size)) / self.temperature)
+
+    @_in_full_precision
+    def smoothed(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
+        """y' = (1 - eps) y + eps / C, from the index of a column or from probabilities."""
+        y = number(np.eye(len(self.x))[target] if isinstance(target, int) else target)
+        eps = mpmath.mpf(float(smoothing))
+        return np.asarray((1 - eps) * y + eps / int(self.counts.sum()), dtype=object)
+
+    @_in_full_precision
+    def cross_entropy(self, target: int | Floats, smoothing: float = 0.0) -> Any:
+        """sum y' (-log p), where a class of weight 0 contributes 0 even at log p = -inf."""
+        y = self.smoothed(target, smoothing)
+        taken = np.array([y_c != 0 for y_c in y])
+        return self.sum(np.where(taken, -y * np.where(taken, self.log_softmax, 0), mpmath.mpf(0)))
+
+    @_in_full_precision
+    def cross_entropy_grad(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
+        """(Y p - y') / T with Y = sum y'."""
+        y = self.smoothed(target, smoothing)
+        return np.asarray((self.sum(y) * self.softmax - y) / self.temperature)
+
+    @_in_full_precision
+    def cross_entropy_grad_terms(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
+        """The size of the terms of `cross_entropy_grad`: (Y p + y') / T."""
+        y = self.smoothed(target, smoothing)
+        return np.asarray((self.sum(y) * self.softmax + y) / self.temperature)
 
 
-def log_softmax_vjp(
-    x: NDArray[np.floating[Any]], g: NDArray[np.floating[Any]], temperature: float = 1.0
-) -> Exact:
-    """(g - p sum g) / T."""
-    p = softmax(x, temperature)
-    with precision(x):
-        cotangent = number(g)
-        change = (cotangent - p * cotangent.sum()) / mpmath.mpf(temperature)
-        return np.asarray(change, dtype=np.object_)
+def _elementwise(formula: Callable[[Exact], Any]) -> Callable[[Floats], Exact]:
+    @wraps(formula)
+    def run(x: Floats) -> Exact:
+        with mpmath.workprec(bits(x)):
+            return np.asarray(formula(number(x)), dtype=object)
+
+    return run
 
 
-def sigmoid(x: NDArray[np.floating[Any]]) -> Exact:
+@_elementwise
+def sigmoid(x: Exact) -> Any:
     """1 / (1 + exp(-x))."""
-    with precision(x):
-        return np.asarray(1 / (1 + _exp(-number(x))), dtype=np.object_)
+    return 1 / (1 + _exp(-x))
 
 
-def sigmoid_slope(x: NDArray[np.floating[Any]]) -> Exact:
+@_elementwise
+def sigmoid_slope(x: Exact) -> Any:
     """s (1 - s)."""
-    s = sigmoid(x)
-    with precision(x):
-        return np.asarray(s * (1 - s), dtype=np.object_)
+    s = 1 / (1 + _exp(-x))
+    return s * (1 - s)
 
 
-def sigmoid_curvature(x: NDArray[np.floating[Any]]) -> Exact:
+@_elementwise
+def sigmoid_curvature(x: Exact) -> Any:
     """s (1 - s) (1 - 2 s)."""
-    s = sigmoid(x)
-    with precision(x):
-        return np.asarray(s * (1 - s) * (1 - 2 * s), dtype=np.object_)
-
-
-def smoothed_target(
-    x: NDArray[np.floating[Any]], target: int | NDArray[np.floating[Any]], smoothing: float
-) -> Exact:
-    """y' = (1 - eps) y + eps / C, from a class index or from probabilities."""
-    with precision(x):
-        y = number(np.eye(len(x))[target] if isinstance(target, int) else target)
-        eps = mpmath.mpf(smoothing)
-        return np.asarray((1 - eps) * y + eps / len(x), dtype=np.object_)
-
-
-def cross_entropy(
-    x: NDArray[np.floating[Any]],
-    target: int | NDArray[np.floating[Any]],
-    *,
-    label_smoothing: float = 0.0,
-    temperature: float = 1.0,
-) -> Any:
-    """sum y' (-log p), where a class of weight 0 contributes 0 even at log p = -inf."""
-    y = smoothed_target(x, target, label_smoothing)
-    log_p = log_softmax(x, temperature)
-    with precision(x):
-        return sum((-y_c * l_c for y_c, l_c in zip(y, log_p, strict=True) if y_c), mpmath.mpf(0))
-
-
-def cross_entropy_grad(
-    x: NDArray[np.floating[Any]],
-    target: int | NDArray[np.floating[Any]],
-    *,
-    label_smoothing: float = 0.0,
-    temperature: float = 1.0,
-) -> Exact:
-    """(Y p - y') / T with Y = sum y'."""
-    y = smoothed_target(x, target, label_smoothing)
-    p = softmax(x, temperature)
-    with precision(x):
-        return np.asarray((y.sum() * p - y) / mpmath.mpf(temperature), dtype=np.object_)
+    s = 1 / (1 + _exp(-x))
+    return s * (1 - s) * (1 - 2 * s)
