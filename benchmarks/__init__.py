@@ -1,0 +1,1 @@
+"""Measurements of softgrad beside its peers: ``speed`` and ``accuracy``."""
