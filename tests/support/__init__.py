@@ -1,0 +1,1 @@
+"""Shared by the test folders: errors in ULP, hard rows, and the list of all members."""

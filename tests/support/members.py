@@ -1,0 +1,195 @@
+"""Every function and derivative of the library, in one list that tests run through.
+
+A member is called as `member(x, *companions, **options)`, where the companions are what it needs
+beside the logits: cotangents, tangents, targets.  `reference` takes the same arguments and computes
+in float64 NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+import softgrad as sg
+from softgrad._reference import activations, losses, rows
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Member:
+    name: str
+    call: Callable[..., Any]
+    reference: Callable[..., Any]
+    companions: tuple[str, ...] = ()
+    result: str = "like x"  # "like x", "a row each", "square", "flat", "scalar"
+    options: frozenset[str] = frozenset({"axis", "temperature", "where"})
+    fixed: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, x: Any, *companions: Any, **options: Any) -> Any:
+        return self.call(x, *companions, **self.fixed, **options)
+
+    def expected(self, x: Any, *companions: Any, **options: Any) -> Any:
+        return self.reference(x, *companions, **self.fixed, **options)
+
+    def make_companions(
+        self, rng: Generator, x: Array, axis: int | tuple[int, ...] | None = -1
+    ) -> tuple[Array, ...]:
+        """Random companions of x's type; `axis` tells the shape of those that are one a row."""
+        return tuple(_MAKE[kind](rng, x, axis) for kind in self.companions)
+
+    @property
+    def has_axis(self) -> bool:
+        return "axis" in self.options
+
+
+def axes_of(x: Array, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The class axes, none of them negative."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    return tuple(a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+
+
+def row_shape(x: Array, axis: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one number a row: x's without the class axes."""
+    gone = axes_of(x, axis)
+    return tuple(n for a, n in enumerate(x.shape) if a not in gone)
+
+
+def float_type(x: Array) -> Any:
+    """The type that results for x have: its own if it is a float."""
+    return x.dtype if np.dtype(x.dtype).kind in "fV" else np.dtype(np.float64)
+
+
+def _entries(rng: Generator, x: Array, axis: Any) -> Array:
+    return np.asarray(rng.normal(size=x.shape)).astype(float_type(x))
+
+
+def _one_a_row(rng: Generator, x: Array, axis: Any) -> Array:
+    return np.asarray(rng.normal(size=row_shape(x, axis))).astype(float_type(x))
+
+
+def _one(rng: Generator, x: Array, axis: Any) -> Array:
+    return np.asarray(rng.normal()).astype(float_type(x))
+
+
+def _labels(rng: Generator, x: Array, axis: Any) -> Array:
+    shape = row_shape(x, axis)
+    classes = x.shape[axes_of(x, axis)[0]]
+    return rng.integers(max(classes, 1), size=shape)
+
+
+def _probabilities(rng: Generator, x: Array, axis: Any) -> Array:
+    weight = rng.random(x.shape) + 0.1
+    return np.asarray(weight / weight.sum(axis=axis, keepdims=True)).astype(float_type(x))
+
+
+_MAKE: dict[str, Callable[[Generator, Array, Any], Array]] = {
+    "entries": _entries,
+    "one a row": _one_a_row,
+    "one": _one,
+    "labels": _labels,
+    "probabilities": _probabilities,
+}
+
+
+def _row_members(name: str, function: Any) -> list[Member]:
+    def reference(member: str) -> Any:
+        return getattr(rows, member)
+
+    return [
+        Member(name, function, reference(name)),
+        Member(f"{name}.vjp", function.vjp, reference(f"{name}_vjp"), ("entries",)),
+        Member(f"{name}.jvp", function.jvp, reference(f"{name}_jvp"), ("entries",)),
+        Member(f"{name}.hvp", function.hvp, reference(f"{name}_hvp"), ("entries", "entries")),
+        Member(f"{name}.jacobian", function.jacobian, reference(f"{name}_jacobian"), (), "square"),
+    ]
+
+
+_LSE = frozenset({"axis", "where"})
+_LOGSUMEXP = [
+    Member("logsumexp", sg.logsumexp, rows.logsumexp, (), "a row each", _LSE),
+    Member("logsumexp.vjp", sg.logsumexp.vjp, rows.logsumexp_vjp, ("one a row",), "like x", _LSE),
+    Member("logsumexp.jvp", sg.logsumexp.jvp, rows.logsumexp_jvp, ("entries",), "a row each", _LSE),
+    Member(
+        "logsumexp.hvp",
+        sg.logsumexp.hvp,
+        rows.logsumexp_hvp,
+        ("one a row", "entries"),
+        "like x",
+        _LSE,
+    ),
+    Member("logsumexp.jacobian", sg.logsumexp.jacobian, rows.logsumexp_jacobian, (), "flat", _LSE),
+]
+
+_NONE: frozenset[str] = frozenset()
+_SIGMOID = [
+    Member("sigmoid", sg.sigmoid, activations.sigmoid, (), "like x", _NONE),
+    Member("sigmoid.vjp", sg.sigmoid.vjp, activations.sigmoid_vjp, ("entries",), "like x", _NONE),
+    Member("sigmoid.jvp", sg.sigmoid.jvp, activations.sigmoid_jvp, ("entries",), "like x", _NONE),
+    Member(
+        "sigmoid.hvp",
+        sg.sigmoid.hvp,
+        activations.sigmoid_hvp,
+        ("entries", "entries"),
+        "like x",
+        _NONE,
+    ),
+]
+
+
+def _loss_members(target: str, reduction: str) -> list[Member]:
+    loss = sg.cross_entropy
+    per_row = reduction == "none"
+    value = "a row each" if per_row else "scalar"
+    cotangent = "one a row" if per_row else "one"
+
+    def member(name: str, *more: str, result: str = "like x") -> Member:
+        dotted = f"cross_entropy.{name}" if name else "cross_entropy"
+        call = getattr(loss, name) if name else loss
+        reference = getattr(losses, f"cross_entropy_{name}" if name else "cross_entropy")
+        return Member(
+            f"{dotted}[{target}, {reduction}]",
+            call,
+            reference,
+            (target, *more),
+            result,
+            fixed={"reduction": reduction},
+        )
+
+    members = [
+        member("", result=value),
+        member("grad"),
+        member("vjp", cotangent),
+        member("jvp", "entries", result=value),
+        member("hvp", "entries"),
+        member("jacobian"),
+        member("hessian", result="square"),
+    ]
+    return members + ([member("grad_target")] if target == "probabilities" else [])
+
+
+MEMBERS: list[Member] = [
+    *_row_members("softmax", sg.softmax),
+    *_row_members("log_softmax", sg.log_softmax),
+    *_LOGSUMEXP,
+    *_SIGMOID,
+    *(
+        member
+        for target in ("labels", "probabilities")
+        for reduction in ("none", "sum", "mean")
+        for member in _loss_members(target, reduction)
+    ),
+]
+
+BY_NAME = {member.name: member for member in MEMBERS}
+
+
+def names(select: Callable[[Member], bool] = lambda member: True) -> list[str]:
+    """Names of members, for `pytest.mark.parametrize`."""
+    return [member.name for member in MEMBERS if select(member)]
