@@ -1,7 +1,7 @@
 """The same six functions as users of each library write them.
 
-A peer is a function ``(function name, inputs) -> call``, or None where the library has nothing of its own.
-Each call allocates its result, as an ordinary call does.
+A peer is a function ``(function name, inputs) -> call``, or None where the library has nothing of
+its own. Each call allocates its result, as an ordinary call does.
 """
 
 import os

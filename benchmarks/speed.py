@@ -1,10 +1,10 @@
 """Softgrad beside its peers, in one process: ``python -m benchmarks.speed --help``.
 
-All contenders of a case run in an order shuffled anew every round, on the same arrays, with the same
-number of threads, each allocating its result. A ratio is the peer's median time over softgrad's: above 1
-softgrad is faster. The limit is the time in which a measured copy moves as many bytes as the function
-has to read and write; softgrad is held against it with ``out=``, so that neither side asks the system
-for memory.
+All contenders of a case run in an order shuffled anew every round, on the same arrays, with the
+same number of threads, each allocating its result. A ratio is the peer's median time over
+softgrad's: above 1 softgrad is faster. The limit is the time in which a measured copy moves as many
+bytes as the function has to read and write; softgrad is held against it with ``out=``, so that
+neither side asks the system for memory.
 """
 
 import argparse
@@ -238,7 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = "\n\n".join(
         [
             "## Speed: how many times faster than each peer",
-            tables.table(["machine", ""], list(facts.items())),
+            tables.table(["machine", ""], list(facts.items()), words=2),
             tables.speeds(results, list(others)),
             tables.overheads(calls),
             tables.verdicts(results),

@@ -6,28 +6,32 @@ from . import overhead
 from .targets import TARGETS, Result, Verdict, judge
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up; the first column to the left, the others to the right."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table whose columns line up: ``words`` on the left, figures on the right."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
 
     def draw(line: Sequence[str]) -> str:
-        first, *others = (
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+        cells = [
+            cell.ljust(width) if column < words else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        return "| " + " | ".join([first, *others]) + " |"
+        ]
+        return "| " + " | ".join(cells) + " |"
 
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = [
+        "-" * width if column < words else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
     return "\n".join([draw(lines[0]), draw(rule), *map(draw, lines[1:])])
 
 
 def duration(seconds: float) -> str:
     """A time with three digits in the unit that suits it."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if seconds * factor >= 1:
-            break
-    return f"{seconds * factor:.3g} {unit}"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} µs"
 
 
 def ratio(value: float | None) -> str:
@@ -77,7 +81,7 @@ def _verdict(verdict: Verdict) -> str:
     return f"yes, {percent:.0f} % to spare" if verdict.met else f"no, {percent:.0f} % short"
 
 
-def _where(result: Result) -> str:
+def _case(result: Result) -> str:
     return f"{result.function} {result.shape}"
 
 
@@ -87,31 +91,29 @@ def verdicts(results: Sequence[Result]) -> str:
     rows = []
     for target in TARGETS:
         for dtype in dict.fromkeys(v.result.dtype for v in judged):
-            of_this = [v for v in judged if v.target is target and v.result.dtype == dtype]
-            if not of_this:
+            cases = [v for v in judged if v.target is target and v.result.dtype == dtype]
+            if not cases:
                 continue
-            worst = min(of_this, key=lambda v: v.margin)
-            reached = f"{sum(v.met for v in of_this)} of {len(of_this)}"
+            worst = min(cases, key=lambda v: v.margin)
+            met = f"{sum(v.met for v in cases)} of {len(cases)}"
             rows.append(
                 [
                     target.what,
                     dtype,
-                    reached,
-                    _where(worst.result),
+                    str(worst.result.shape),
                     ratio(worst.ratio),
                     _verdict(worst),
+                    met,
                 ]
             )
-    text = "### Targets\n\n" + table(
-        ["target", "dtype", "cases met", "worst case", "ratio", "met there"], rows
-    )
-    short = [v for v in judged if not v.met]
+    header = ["target", "dtype", "worst case", "ratio", "met there", "cases met"]
+    text = "### Targets\n\n" + table(header, rows, words=3)
+    short = sorted((v for v in judged if not v.met), key=lambda v: v.margin)
     if short:
         missed = [
-            [v.target.what, v.result.dtype, _where(v.result), ratio(v.ratio), _verdict(v)]
-            for v in sorted(short, key=lambda v: v.margin)
+            [v.target.what, v.result.dtype, _case(v.result), ratio(v.ratio), _verdict(v)]
+            for v in short
         ]
-        text += "\n\n### Where a target is missed\n\n" + table(
-            ["target", "dtype", "case", "ratio", "by"], missed
-        )
+        header = ["target", "dtype", "case", "ratio", "by"]
+        text += "\n\n### Where a target is missed\n\n" + table(header, missed, words=3)
     return text

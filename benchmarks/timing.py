@@ -1,7 +1,7 @@
 """Medians of calls timed beside one another, in an order shuffled anew every round.
 
-A fixed order misleads by up to a factor of two: whoever runs first finds the caches, the page tables
-and the processor's clock in a state that the others do not.
+A fixed order misleads by up to a factor of two: whoever runs first finds the caches, the page
+tables and the processor's clock in a state that the others do not.
 """
 
 import gc
@@ -70,8 +70,9 @@ def race(
 ) -> dict[str, float]:
     """Time all contenders against one another; medians in seconds by name.
 
-    Every contender runs in at least ``rounds[0]`` rounds, and goes on until it has used ``seconds`` or
-    has run in ``rounds[1]`` of them. With ``settle``, threads of the one before get time to go to sleep.
+    Every contender runs in at least ``rounds[0]`` rounds, and goes on until it has used ``seconds``
+    or has run in ``rounds[1]`` of them. With ``settle``, threads of the one before get time to go
+    to sleep.
     """
     for contender in contenders:
         contender.warm_up()
