@@ -1,0 +1,492 @@
+// The border between NumPy arrays and the kernels.
+//
+// Strict: exact ndarrays of native, aligned float32 or float64. Whatever a function does not take it
+// answers with NotImplemented, and Python's general path converts or explains. Nothing is converted
+// here. The calls use CPython's fast-call convention and NumPy's C API: a call costs 0.1 us.
+#include "functions.hpp"
+
+#include <cmath>
+#include <new>
+
+#include "recycle.hpp"
+#include "softgrad/batch.hpp"
+
+namespace softgrad {
+namespace {
+
+using std::ptrdiff_t;
+
+// Releases the GIL for work that is worth it.
+class WithoutGil {
+ public:
+  explicit WithoutGil(npy_intp elements) {
+    if (elements >= 4096) state_ = PyEval_SaveThread();
+  }
+  ~WithoutGil() {
+    if (state_) PyEval_RestoreThread(state_);
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_ = nullptr;
+};
+
+PyObject* not_taken() {
+  Py_INCREF(Py_NotImplemented);
+  return Py_NotImplemented;
+}
+
+bool is_floats(PyObject* o) {
+  if (!PyArray_CheckExact(o)) return false;
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(o);
+  const int type = PyArray_TYPE(a);
+  return (type == NPY_FLOAT32 || type == NPY_FLOAT64) && PyArray_ISBEHAVED_RO(a) &&
+         PyArray_NDIM(a) > 0;
+}
+PyArrayObject* as_array(PyObject* o) { return reinterpret_cast<PyArrayObject*>(o); }
+
+bool same_shape(PyArrayObject* a, PyArrayObject* b) {
+  return PyArray_NDIM(a) == PyArray_NDIM(b) &&
+         PyArray_CompareLists(PyArray_DIMS(a), PyArray_DIMS(b), PyArray_NDIM(a));
+}
+// `b` has the shape of `a` without `axis`.
+bool is_reduced_shape(PyArrayObject* a, int axis, PyArrayObject* b) {
+  const int n = PyArray_NDIM(a);
+  if (PyArray_NDIM(b) != n - 1) return false;
+  for (int d = 0, k = 0; d < n; d++)
+    if (d != axis && PyArray_DIM(a, d) != PyArray_DIM(b, k++)) return false;
+  return true;
+}
+
+bool read_axis(PyObject* o, PyArrayObject* a, int* axis) {
+  if (!PyLong_CheckExact(o)) return false;
+  int overflow;
+  const long v = PyLong_AsLongAndOverflow(o, &overflow);
+  const int n = PyArray_NDIM(a);
+  if (overflow || v < -n || v >= n) return false;
+  *axis = static_cast<int>(v < 0 ? v + n : v);
+  return true;
+}
+bool read_double(PyObject* o, double* value) {
+  if (PyFloat_CheckExact(o)) {
+    *value = PyFloat_AS_DOUBLE(o);
+    return true;
+  }
+  if (!PyLong_CheckExact(o)) return false;
+  *value = PyLong_AsDouble(o);
+  if (*value == -1.0 && PyErr_Occurred()) {
+    PyErr_Clear();
+    return false;
+  }
+  return true;
+}
+bool read_temperature(PyObject* o, double* value) {
+  return read_double(o, value) && *value >= 1e-150 && *value <= 1e150;
+}
+
+// Whether two arrays may be read and written in the same call: apart, or the very same elements.
+bool compatible(PyArrayObject* out, PyArrayObject* in) {
+  if (PyArray_SIZE(out) == 0) return true;
+  auto extent = [](PyArrayObject* a, char** low, char** high) {
+    *low = *high = PyArray_BYTES(a);
+    for (int d = 0; d < PyArray_NDIM(a); d++) {
+      const npy_intp span = (PyArray_DIM(a, d) - 1) * PyArray_STRIDE(a, d);
+      (span < 0 ? *low : *high) += span;
+    }
+    *high += PyArray_ITEMSIZE(a);
+  };
+  char *a, *b, *c, *d;
+  extent(out, &a, &b);
+  extent(in, &c, &d);
+  if (b <= c || d <= a) return true;
+  return PyArray_BYTES(out) == PyArray_BYTES(in) && PyArray_TYPE(out) == PyArray_TYPE(in) &&
+         same_shape(out, in) &&
+         PyArray_CompareLists(PyArray_STRIDES(out), PyArray_STRIDES(in), PyArray_NDIM(in));
+}
+
+// No two elements of an output share memory (a broadcast view would).
+bool elements_apart(PyArrayObject* a) {
+  for (int d = 0; d < PyArray_NDIM(a); d++)
+    if (PyArray_DIM(a, d) > 1 && PyArray_STRIDE(a, d) == 0) return false;
+  return true;
+}
+
+// The output of the shape and type of `like`: `given`, or a new one. Null: not acceptable
+// (`*failed` false) or an exception is set.
+PyArrayObject* output_like(PyArrayObject* like, PyObject* given, bool* failed) {
+  *failed = false;
+  if (given == Py_None || !given) {
+    PyArrayObject* a = new_array(PyArray_NDIM(like), PyArray_DIMS(like), PyArray_TYPE(like));
+    *failed = a == nullptr;
+    return a;
+  }
+  if (!is_floats(given)) return nullptr;
+  PyArrayObject* a = as_array(given);
+  if (PyArray_TYPE(a) != PyArray_TYPE(like) || !same_shape(a, like) || !PyArray_ISWRITEABLE(a) ||
+      !compatible(a, like) || !elements_apart(a))
+    return nullptr;
+  Py_INCREF(a);
+  return a;
+}
+// A new array of the shape of `a` without `axis`.
+PyArrayObject* reduced_output(PyArrayObject* a, int axis) {
+  npy_intp dims[NPY_MAXDIMS];
+  int k = 0;
+  for (int d = 0; d < PyArray_NDIM(a); d++)
+    if (d != axis) dims[k++] = PyArray_DIM(a, d);
+  return new_array(k, dims, PyArray_TYPE(a));
+}
+
+template <class T>
+Layout layout_of(PyArrayObject* a, int axis) {
+  const int n = PyArray_NDIM(a);
+  ptrdiff_t strides[NPY_MAXDIMS], shape[NPY_MAXDIMS];
+  for (int d = 0; d < n; d++) {
+    shape[d] = PyArray_DIM(a, d);
+    strides[d] = PyArray_STRIDE(a, d) / ptrdiff_t(sizeof(T));
+  }
+  return Layout::of(n, shape, strides, axis);
+}
+template <class T>
+Array<const T> input(PyArrayObject* a, int axis) {
+  return {static_cast<const T*>(PyArray_DATA(a)), layout_of<T>(a, axis)};
+}
+template <class T>
+Array<T> output(PyArrayObject* a, int axis) {
+  return {static_cast<T*>(PyArray_DATA(a)), layout_of<T>(a, axis)};
+}
+
+// Calls body.template operator()<float or double>() for the array's type.
+template <class F>
+void with_type(PyArrayObject* a, F body) {
+  if (PyArray_TYPE(a) == NPY_FLOAT32)
+    body.template operator()<float>();
+  else
+    body.template operator()<double>();
+}
+template <class F>
+PyObject* finish(PyArrayObject* result, F compute) {
+  try {
+    compute();
+  } catch (const std::bad_alloc&) {
+    Py_DECREF(result);
+    return PyErr_NoMemory();
+  }
+  return reinterpret_cast<PyObject*>(result);
+}
+
+bool wrong_count(const char* name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t most) {
+  if (given >= least && given <= most) return false;
+  PyErr_Format(PyExc_TypeError, "%s takes %zd to %zd positional arguments, got %zd", name, least,
+               most, given);
+  return true;
+}
+
+PyObject* normalize_call(Output what, const char* name, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count(name, n, 1, 4)) return nullptr;
+  if (!is_floats(args[0])) return not_taken();
+  PyArrayObject* x = as_array(args[0]);
+  int axis = PyArray_NDIM(x) - 1;
+  double temperature = 1.0;
+  if (n > 1 && !read_axis(args[1], x, &axis)) return not_taken();
+  if (n > 2 && !read_temperature(args[2], &temperature)) return not_taken();
+  bool failed;
+  PyArrayObject* y = output_like(x, n > 3 ? args[3] : nullptr, &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      normalize<T>(what, input<T>(x, axis), output<T>(y, axis), temperature);
+    });
+  });
+}
+PyObject* py_softmax(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return normalize_call(Output::probability, "softmax", args, n);
+}
+PyObject* py_log_softmax(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return normalize_call(Output::log_probability, "log_softmax", args, n);
+}
+
+PyObject* py_logsumexp(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("logsumexp", n, 1, 3)) return nullptr;
+  if (!is_floats(args[0])) return not_taken();
+  PyArrayObject* x = as_array(args[0]);
+  int axis = PyArray_NDIM(x) - 1;
+  if (n > 1 && !read_axis(args[1], x, &axis)) return not_taken();
+  PyArrayObject* y;
+  const bool given = n > 2 && args[2] != Py_None;
+  if (given) {
+    if (!PyArray_CheckExact(args[2])) return not_taken();
+    y = as_array(args[2]);
+    if (PyArray_TYPE(y) != PyArray_TYPE(x) || !PyArray_ISBEHAVED(y) || !PyArray_IS_C_CONTIGUOUS(y) ||
+        !is_reduced_shape(x, axis, y) || !compatible(y, x))
+      return not_taken();
+    Py_INCREF(y);
+  } else {
+    y = reduced_output(x, axis);
+    if (!y) return nullptr;
+  }
+  PyObject* result = finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() { logsumexp<T>(input<T>(x, axis), static_cast<T*>(PyArray_DATA(y))); });
+  });
+  return result && !given ? PyArray_Return(as_array(result)) : result;
+}
+
+PyObject* product_call(Product kind, const char* name, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count(name, n, 2, 5)) return nullptr;
+  if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
+  PyArrayObject *p = as_array(args[0]), *g = as_array(args[1]);
+  if (PyArray_TYPE(p) != PyArray_TYPE(g) || !same_shape(p, g)) return not_taken();
+  int axis = PyArray_NDIM(p) - 1;
+  double scale = 1.0;
+  if (n > 2 && !read_axis(args[2], p, &axis)) return not_taken();
+  if (n > 3 && !read_double(args[3], &scale)) return not_taken();
+  bool failed;
+  PyArrayObject* y = output_like(p, n > 4 ? args[4] : nullptr, &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  if (!compatible(y, g)) {
+    Py_DECREF(y);
+    return not_taken();
+  }
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(p));
+    with_type(p, [&]<class T>() {
+      product<T>(kind, input<T>(p, axis), input<T>(g, axis), output<T>(y, axis), scale);
+    });
+  });
+}
+PyObject* py_softmax_vjp(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return product_call(Product::softmax_vjp, "softmax_vjp", args, n);
+}
+PyObject* py_center(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return product_call(Product::center, "center", args, n);
+}
+PyObject* py_log_softmax_vjp(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return product_call(Product::log_softmax_vjp, "log_softmax_vjp", args, n);
+}
+
+PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("dot", n, 2, 3)) return nullptr;
+  if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
+  PyArrayObject *p = as_array(args[0]), *g = as_array(args[1]);
+  if (PyArray_TYPE(p) != PyArray_TYPE(g) || !same_shape(p, g)) return not_taken();
+  int axis = PyArray_NDIM(p) - 1;
+  if (n > 2 && !read_axis(args[2], p, &axis)) return not_taken();
+  PyArrayObject* y = reduced_output(p, axis);
+  if (!y) return nullptr;
+  PyObject* result = finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(p));
+    with_type(p, [&]<class T>() {
+      dot<T>(input<T>(p, axis), input<T>(g, axis), static_cast<T*>(PyArray_DATA(y)));
+    });
+  });
+  return result ? PyArray_Return(as_array(result)) : nullptr;
+}
+
+PyObject* py_sigmoid(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("sigmoid", n, 1, 3)) return nullptr;
+  if (!is_floats(args[0])) return not_taken();
+  PyArrayObject* x = as_array(args[0]);
+  long order = 0;
+  if (n > 1) {
+    if (!PyLong_CheckExact(args[1])) return not_taken();
+    order = PyLong_AsLong(args[1]);
+    if (order < 0 || order > 2) {
+      PyErr_Clear();
+      return not_taken();
+    }
+  }
+  bool failed;
+  PyArrayObject* y = output_like(x, n > 2 ? args[2] : nullptr, &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  // Elementwise: any order of memory that both share will do, rows otherwise.
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      const T* from = static_cast<const T*>(PyArray_DATA(x));
+      T* to = static_cast<T*>(PyArray_DATA(y));
+      const bool both_c = PyArray_IS_C_CONTIGUOUS(x) && PyArray_IS_C_CONTIGUOUS(y);
+      const bool both_f = PyArray_IS_F_CONTIGUOUS(x) && PyArray_IS_F_CONTIGUOUS(y);
+      if (both_c || both_f) {
+        sigmoid<T>(static_cast<int>(order), from, to, PyArray_SIZE(x));
+        return;
+      }
+      const int axis = PyArray_NDIM(x) - 1;
+      const Layout a = layout_of<T>(x, axis), b = layout_of<T>(y, axis);
+      constexpr long strip = 1024;
+      T buffer[strip];
+      for (long r = 0; r < a.rows; r++) {
+        const T* p = from + a.offset(r);
+        T* q = to + b.offset(r);
+        for (long c = 0; c < a.classes; c += strip) {
+          const long k = a.classes - c < strip ? a.classes - c : strip;
+          for (long i = 0; i < k; i++) buffer[i] = p[(c + i) * a.class_stride];
+          kernels_for<T>().sigmoid(static_cast<int>(order), buffer, buffer, k);
+          for (long i = 0; i < k; i++) q[(c + i) * b.class_stride] = buffer[i];
+        }
+      }
+    });
+  });
+}
+
+PyObject* scalar_of(PyArrayObject* like, double value) {
+  if (PyArray_TYPE(like) == NPY_FLOAT32) {
+    float v = static_cast<float>(value);
+    return PyArray_Scalar(&v, PyArray_DESCR(like), nullptr);
+  }
+  return PyArray_Scalar(&value, PyArray_DESCR(like), nullptr);
+}
+
+// cross_entropy(x, target, axis, row_weight, class_weight, label_smoothing, temperature,
+//               ignore_index, reduction, mode, grad_scale, out)
+PyObject* py_cross_entropy(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("cross_entropy", n, 12, 12)) return nullptr;
+  if (!is_floats(args[0]) || !PyArray_CheckExact(args[1])) return not_taken();
+  PyArrayObject *x = as_array(args[0]), *target = as_array(args[1]);
+  int axis;
+  if (!read_axis(args[2], x, &axis) || !PyArray_ISBEHAVED_RO(target)) return not_taken();
+  const int type = PyArray_TYPE(target);
+  const bool indexed =
+      PyArray_ISINTEGER(target) && PyArray_ITEMSIZE(target) == 8 && PyArray_ISSIGNED(target);
+  if (indexed) {
+    if (!is_reduced_shape(x, axis, target) || !PyArray_IS_C_CONTIGUOUS(target)) return not_taken();
+  } else if (type != PyArray_TYPE(x) || !same_shape(x, target)) {
+    return not_taken();
+  }
+  const npy_intp classes = PyArray_DIM(x, axis);
+  auto doubles = [](PyObject* o, auto&& fits) -> const double* {
+    if (!PyArray_CheckExact(o)) return nullptr;
+    PyArrayObject* a = as_array(o);
+    if (PyArray_TYPE(a) != NPY_FLOAT64 || !PyArray_ISBEHAVED_RO(a) || !PyArray_IS_C_CONTIGUOUS(a) || !fits(a))
+      return nullptr;
+    return static_cast<const double*>(PyArray_DATA(a));
+  };
+  const double *row_weight = nullptr, *class_weight = nullptr;
+  if (args[3] != Py_None) {
+    row_weight = doubles(args[3], [&](PyArrayObject* a) { return is_reduced_shape(x, axis, a); });
+    if (!row_weight) return not_taken();
+  }
+  if (args[4] != Py_None) {
+    class_weight = doubles(args[4], [&](PyArrayObject* a) {
+      return PyArray_NDIM(a) == 1 && PyArray_DIM(a, 0) == classes;
+    });
+    if (!class_weight) return not_taken();
+  }
+  double smoothing, temperature, grad_scale;
+  if (!read_double(args[5], &smoothing) || !(smoothing >= 0 && smoothing <= 1) ||
+      !read_temperature(args[6], &temperature) || !read_double(args[10], &grad_scale))
+    return not_taken();
+  std::int64_t ignored = 0;
+  const bool ignores = args[7] != Py_None;
+  if (ignores) {
+    if (!PyLong_CheckExact(args[7])) return not_taken();
+    int overflow;
+    ignored = PyLong_AsLongLongAndOverflow(args[7], &overflow);
+    if (overflow) return not_taken();
+  }
+  if (!PyLong_CheckExact(args[8]) || !PyLong_CheckExact(args[9])) return not_taken();
+  const long reduction = PyLong_AsLong(args[8]), mode = PyLong_AsLong(args[9]);
+  if (reduction < 0 || reduction > 2 || mode < 1 || mode > 3) {
+    PyErr_Clear();
+    return not_taken();
+  }
+  // Without classes there is nothing that a row could be a member of.
+  if (classes == 0) return not_taken();
+
+  PyArrayObject *grad = nullptr, *losses = nullptr;
+  bool failed;
+  if (mode & 2) {
+    grad = output_like(x, args[11], &failed);
+    if (!grad) return failed ? nullptr : not_taken();
+    if (!compatible(grad, target)) {
+      Py_DECREF(grad);
+      return not_taken();
+    }
+  }
+  const bool scalar = reduction != 0;
+  if ((mode & 1) && !scalar) {
+    losses = reduced_output(x, axis);
+    if (!losses) {
+      Py_XDECREF(grad);
+      return nullptr;
+    }
+  }
+  double total = 0;
+  bool acceptable = false, no_memory = false;
+  try {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      CrossEntropy<T> call;
+      call.x = input<T>(x, axis);
+      Array<const T> probabilities;
+      Array<T> gradient;
+      if (indexed) {
+        call.index = static_cast<const std::int64_t*>(PyArray_DATA(target));
+      } else {
+        probabilities = input<T>(target, axis);
+        call.target = &probabilities;
+      }
+      call.row_weight = row_weight, call.class_weight = class_weight;
+      call.label_smoothing = smoothing, call.temperature = temperature;
+      call.grad_scale = grad_scale;
+      call.ignores = ignores, call.ignored = ignored;
+      call.reduction = static_cast<Reduction>(reduction);
+      if (losses) call.losses = static_cast<T*>(PyArray_DATA(losses));
+      if ((mode & 1) && scalar) call.total = &total;
+      if (grad) {
+        gradient = output<T>(grad, axis);
+        call.grad = &gradient;
+      }
+      acceptable = call.run();
+    });
+  } catch (const std::bad_alloc&) {
+    no_memory = true;
+  }
+  if (no_memory || !acceptable) {
+    Py_XDECREF(grad);
+    Py_XDECREF(losses);
+    return no_memory ? PyErr_NoMemory() : not_taken();
+  }
+  PyObject* loss = nullptr;
+  if (mode & 1) {
+    loss = scalar ? scalar_of(x, total) : PyArray_Return(losses);
+    if (!loss) {
+      Py_XDECREF(grad);
+      return nullptr;
+    }
+  }
+  if (mode == 1) return loss;
+  if (mode == 2) return reinterpret_cast<PyObject*>(grad);
+  PyObject* both = PyTuple_New(2);
+  if (!both) {
+    Py_DECREF(loss);
+    Py_DECREF(grad);
+    return nullptr;
+  }
+  PyTuple_SET_ITEM(both, 0, loss);
+  PyTuple_SET_ITEM(both, 1, reinterpret_cast<PyObject*>(grad));
+  return both;
+}
+
+PyMethodDef fast(const char* name, PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t)) {
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)), METH_FASTCALL, nullptr};
+}
+
+}  // namespace
+
+PyMethodDef array_functions[] = {
+    fast("softmax", py_softmax),
+    fast("log_softmax", py_log_softmax),
+    fast("logsumexp", py_logsumexp),
+    fast("softmax_vjp", py_softmax_vjp),
+    fast("center", py_center),
+    fast("log_softmax_vjp", py_log_softmax_vjp),
+    fast("dot", py_dot),
+    fast("sigmoid", py_sigmoid),
+    fast("cross_entropy", py_cross_entropy),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace softgrad

@@ -1,0 +1,397 @@
+// Kernels over whole arrays of any layout: rows are cut into fixed groups, groups are shared out to
+// threads, bundles of sixteen rows go to a kernel. Sums across rows follow the groups, so they do
+// not depend on threads or layout.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "parallel.hpp"
+
+namespace softgrad {
+
+// An array seen as rows along one axis. Strides in elements; rows in C order of the other axes.
+struct Layout {
+  static constexpr int max_dims = 64;
+  long classes = 0, rows = 1;
+  std::ptrdiff_t class_stride = 1;
+  int dims = 0;  // axes of the rows, merged where memory allows
+  long shape[max_dims];
+  std::ptrdiff_t stride[max_dims];
+
+  static Layout of(int ndim, const std::ptrdiff_t* shape, const std::ptrdiff_t* stride, int axis) {
+    Layout a;
+    a.classes = shape[axis];
+    a.class_stride = shape[axis] == 1 ? 1 : stride[axis];
+    for (int d = 0; d < ndim; d++) {
+      if (d == axis) continue;
+      a.rows *= shape[d];
+      if (shape[d] == 1) continue;
+      if (a.dims && a.stride[a.dims - 1] == shape[d] * stride[d]) {
+        a.shape[a.dims - 1] *= shape[d];
+        a.stride[a.dims - 1] = stride[d];
+      } else {
+        a.shape[a.dims] = shape[d];
+        a.stride[a.dims++] = stride[d];
+      }
+    }
+    return a;
+  }
+  std::ptrdiff_t offset(long row) const {
+    if (dims == 1) return row * stride[0];
+    std::ptrdiff_t at = 0;
+    for (int d = dims - 1; d >= 0; d--) {
+      at += (row % shape[d]) * stride[d];
+      row /= shape[d];
+    }
+    return at;
+  }
+  template <class T>
+  void fill(T* data, long row, long count, Rows<T>& r) const {
+    r.stride = class_stride, r.count = count;
+    if (dims <= 1) {
+      const std::ptrdiff_t step = dims ? stride[0] : 0;
+      for (long i = 0; i < count; i++) r.row[i] = data + (row + i) * step;
+    } else {
+      for (long i = 0; i < count; i++) r.row[i] = data + offset(row + i);
+    }
+  }
+};
+
+template <class T>
+struct Array {
+  T* data;
+  Layout layout;
+  Rows<T> rows(long row, long count) const {
+    Rows<T> r;
+    layout.fill(data, row, count, r);
+    return r;
+  }
+};
+
+// Rows in a group: fixed by the number of classes alone.
+inline long group_rows(long classes) {
+  if (classes > block_classes) return 1;
+  const long n = 65536 / (classes < 16 ? 16 : classes) / bundle_rows * bundle_rows;
+  return n < bundle_rows ? bundle_rows : n;
+}
+
+// Outputs larger than this are written past the caches.
+constexpr double stream_bytes = 3e6;
+template <class T>
+bool worth_streaming(const Layout& a) {
+  return double(a.rows) * double(a.classes) * sizeof(T) > stream_bytes && a.classes * sizeof(T) >= 1024;
+}
+
+// parallel_for without its cost where the work is too small for it.
+template <class F>
+void each_piece(long pieces, double work, F&& body) {
+  if (work < 2.0 * parallel_grain) {
+    for (long i = 0; i < pieces; i++) body(i);
+  } else {
+    parallel_for(pieces, work, body);
+  }
+}
+
+// body(first row, rows, scratch) over all rows in bundles.
+template <class T, class F>
+void for_bundles(long rows, long classes, bool strided, F body) {
+  if (rows == 0) return;
+  long group = group_rows(classes), bundle = bundle_rows;
+  if (strided) {
+    if (group < bundle_rows) group = bundle_rows;
+    if (classes > tiny_classes) bundle = Scratch<T>::packed_rows(classes);
+    if (bundle < bundle_rows) group = bundle;
+  }
+  const long groups = (rows + group - 1) / group;
+  const std::size_t bytes = Scratch<T>::size(classes, strided) * sizeof(T);
+  each_piece(groups, double(rows) * double(classes), [&](long g) {
+    T* scratch = static_cast<T*>(thread_scratch(bytes));
+    const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
+    for (long r = g * group; r < end; r += bundle)
+      body(r, end - r < bundle ? end - r : bundle, scratch);
+  });
+}
+
+// One long contiguous row shared by threads at its class blocks.
+template <class T>
+bool worth_splitting(const Layout& a) {
+  return a.class_stride == 1 && a.classes >= 8 * block_classes && a.rows < get_num_threads();
+}
+template <class T>
+class SharedRow {
+ public:
+  SharedRow(const T* x, long classes, double temperature, bool logarithm)
+      : x_(x), classes_(classes), temperature_(temperature),
+        sums_(static_cast<std::size_t>((classes + block_classes - 1) / block_classes)) {
+    const Kernels<T>& k = kernels_for<T>();
+    if (temperature == 1.0) {
+      each([&](long b, const T* p, long n) { k.block_sum(p, n, &sums_[b]); });
+      sum_ = k.join(sums_.data(), blocks(), false, 1.0);
+      log_sum_ = sum_;
+      if (logarithm && k.needs_care(sum_, sums_.data(), blocks())) log_sum_ = careful(sum_.max);
+    } else {
+      each([&](long b, const T* p, long n) { k.block_max(p, n, &sums_[b]); });
+      double max = sums_[0].max;
+      for (const BlockSum& s : sums_) max = s.max > max ? s.max : max;
+      sum_ = log_sum_ = careful(max);
+    }
+  }
+  void emit(Output output, T* y, double factor, bool stream) const {
+    const RowSum& r = output == Output::log_probability ? log_sum_ : sum_;
+    each([&](long b, const T* p, long n) {
+      kernels_for<T>().emit(output, p, y + b * block_classes, n, r, temperature_, factor, stream);
+    });
+  }
+
+ private:
+  long blocks() const { return static_cast<long>(sums_.size()); }
+  template <class F>
+  void each(F body) const {
+    constexpr long run = 4;  // blocks a piece
+    const long pieces = (blocks() + run - 1) / run;
+    parallel_for(pieces, double(classes_), [&](long piece) {
+      for (long b = piece * run; b < (piece + 1) * run && b < blocks(); b++) {
+        const long from = b * block_classes, rest = classes_ - from;
+        body(b, x_ + from, rest < block_classes ? rest : block_classes);
+      }
+    });
+  }
+  RowSum careful(double max) {
+    const Kernels<T>& k = kernels_for<T>();
+    if (max - max != 0) {
+      sums_[0] = {max, 0, 0, 0, 0, 0};
+      return k.join(sums_.data(), 1, true, temperature_);
+    }
+    each([&](long b, const T* p, long n) {
+      k.careful_block_sum(p, n, max, temperature_, &sums_[b]);
+    });
+    return k.join(sums_.data(), blocks(), true, temperature_);
+  }
+
+  const T* x_;
+  long classes_;
+  double temperature_;
+  mutable std::vector<BlockSum> sums_;
+  RowSum sum_, log_sum_;
+};
+
+template <class T>
+void normalize(Output output, const Array<const T>& x, const Array<T>& y, double temperature) {
+  const Layout &a = x.layout, &b = y.layout;
+  if (a.classes == 0) return;
+  const bool stream = worth_streaming<T>(b) && static_cast<const T*>(y.data) != x.data;
+  if (worth_splitting<T>(a) && b.class_stride == 1) {
+    for (long r = 0; r < a.rows; r++)
+      SharedRow<T>(x.data + a.offset(r), a.classes, temperature, output == Output::log_probability)
+          .emit(output, y.data + b.offset(r), 1.0, stream);
+    return;
+  }
+  const bool strided = a.class_stride != 1 || b.class_stride != 1;
+  const auto kernel = kernels_for<T>().normalize;
+  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
+    kernel(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream, scratch);
+  });
+}
+
+// `result` is contiguous: one element per row.
+template <class T>
+void logsumexp(const Array<const T>& x, T* result) {
+  const Layout& a = x.layout;
+  const auto kernel = kernels_for<T>().logsumexp;
+  for_bundles<T>(a.rows, a.classes, a.class_stride != 1, [&](long r, long n, T* scratch) {
+    T* to[bundle_rows];
+    for (long i = 0; i < n; i++) to[i] = result + r + i;
+    kernel(x.rows(r, n), to, a.classes, scratch);
+  });
+}
+
+template <class T>
+void product(Product kind, const Array<const T>& p, const Array<const T>& g, const Array<T>& y,
+             double scale) {
+  const Layout& a = p.layout;
+  if (a.classes == 0) return;
+  const bool strided = a.class_stride != 1 || g.layout.class_stride != 1 || y.layout.class_stride != 1;
+  const bool stream = worth_streaming<T>(y.layout) && y.data != p.data && y.data != g.data;
+  const auto kernel = kernels_for<T>().product;
+  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
+    kernel(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream, scratch);
+  });
+}
+
+template <class T>
+void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
+  const Layout& a = p.layout;
+  const bool strided = a.class_stride != 1 || g.layout.class_stride != 1;
+  const auto kernel = kernels_for<T>().dot;
+  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
+    T* to[bundle_rows];
+    for (long i = 0; i < n; i++) to[i] = result + r + i;
+    kernel(p.rows(r, n), g.rows(r, n), to, a.classes, scratch);
+  });
+}
+
+// Kahan-like sum of doubles given as hi + lo.
+class CompensatedSum {
+ public:
+  void add(double hi, double lo = 0.0) {
+    const double s = hi_ + hi, b = s - hi_;
+    const double error = (hi_ - (s - b)) + (hi - b);
+    hi_ = s;
+    if (error == error) lo_ += error;  // not for infinite sums
+    if (lo == lo) lo_ += lo;
+  }
+  double value() const {
+    const double s = hi_ + lo_;
+    return s == s ? s : hi_;
+  }
+  double hi() const { return hi_; }
+  double lo() const { return lo_; }
+
+ private:
+  double hi_ = 0, lo_ = 0;
+};
+
+enum class Reduction : int { none = 0, sum = 1, mean = 2 };
+
+template <class T>
+struct CrossEntropy {
+  Array<const T> x;
+  const std::int64_t* index = nullptr;      // one per row, or
+  const Array<const T>* target = nullptr;   // probabilities
+  const double* row_weight = nullptr;
+  const double* class_weight = nullptr;
+  double label_smoothing = 0, temperature = 1, grad_scale = 1;
+  bool ignores = false;
+  std::int64_t ignored = 0;
+  Reduction reduction = Reduction::mean;
+
+  T* losses = nullptr;            // reduction none: one per row
+  double* total = nullptr;        // sum or mean
+  const Array<T>* grad = nullptr;
+
+  // False if a target is not acceptable; nothing has been written then.
+  bool run() const;
+};
+
+template <class T>
+bool CrossEntropy<T>::run() const {
+  const Layout& a = x.layout;
+  const long classes = a.classes, rows = a.rows;
+  const Kernels<T>& k = kernels_for<T>();
+  const bool dense = target || label_smoothing != 0;
+  const DenseTarget how = {class_weight, 1.0 - label_smoothing,
+                           classes ? label_smoothing / double(classes) : 0.0};
+  const long group = group_rows(classes);
+  const long groups = (rows + group - 1) / group;
+  double spread_mass = 0;  // sum of the smoothing's share over classes
+  if (!target && label_smoothing != 0)
+    for (long c = 0; c < classes; c++) spread_mass += how.spread * (class_weight ? class_weight[c] : 1.0);
+
+  // First the targets: are they acceptable, and what is the mean to be divided by?
+  std::atomic<bool> acceptable{true};
+  const bool weighed = reduction == Reduction::mean;
+  std::vector<CompensatedSum> weights(weighed ? static_cast<std::size_t>(groups) : 0);
+  each_piece(groups, double(rows) * (target ? double(classes) : 1.0), [&](long g) {
+    CompensatedSum w;
+    const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
+    for (long r = g * group; r < end; r++) {
+      double mass = 1.0;
+      if (target) {
+        Rows<const T> row = target->rows(r, 1);
+        if (!k.target_mass(row, how, &mass, classes)) acceptable.store(false);
+        if (!class_weight) mass = 1.0;
+      } else {
+        const std::int64_t t = index[r];
+        if (ignores && t == ignored) continue;
+        if (t < 0 || t >= classes) {
+          acceptable.store(false);
+          continue;
+        }
+        if (class_weight) mass = how.keep * class_weight[t] + spread_mass;
+      }
+      if (weighed) w.add(row_weight ? row_weight[r] * mass : mass);
+    }
+    if (weighed) weights[static_cast<std::size_t>(g)] = w;
+  });
+  if (!acceptable.load()) return false;
+  double divisor = 1;
+  if (weighed) {
+    CompensatedSum w;
+    for (const CompensatedSum& part : weights) w.add(part.hi(), part.lo());
+    divisor = w.value();
+  }
+  const bool nothing = divisor == 0;
+  const double scale = nothing ? 0.0 : grad_scale / (divisor * temperature);
+
+  const bool strided = a.class_stride != 1 || (grad && grad->layout.class_stride != 1) ||
+                       (target && target->layout.class_stride != 1);
+  const bool stream = grad && worth_streaming<T>(grad->layout) && grad->data != x.data;
+  std::vector<CompensatedSum> sums(total ? static_cast<std::size_t>(groups) : 0);
+  for_bundles<T>(rows, classes, strided, [&](long r, long n, T* scratch) {
+    double factor[bundle_rows], hi[bundle_rows], lo[bundle_rows];
+    std::int64_t at[bundle_rows];
+    const bool want_loss = losses || total;
+    for (long i = 0; i < n; i++) {
+      const std::int64_t t = index ? index[r + i] : 0;
+      at[i] = index && ignores && t == ignored ? -1 : t;
+      factor[i] = row_weight ? row_weight[r + i] : 1.0;
+      if (class_weight && !dense && at[i] >= 0) factor[i] *= class_weight[at[i]];
+      hi[i] = factor[i];  // the loss's weight, until the kernel overwrites it
+    }
+    double loss_weight[bundle_rows];
+    for (long i = 0; i < n; i++) loss_weight[i] = factor[i], factor[i] *= scale;
+    Rows<T> out;
+    if (grad) out = grad->rows(r, n);
+    if (dense) {
+      Rows<const T> wanted;
+      if (target) wanted = target->rows(r, n);
+      k.cross_entropy_dense(x.rows(r, n), target ? &wanted : nullptr, at, how, factor,
+                            want_loss ? hi : nullptr, want_loss ? lo : nullptr,
+                            grad ? &out : nullptr, classes, temperature, scratch);
+    } else {
+      k.cross_entropy(x.rows(r, n), at, factor, want_loss ? hi : nullptr, want_loss ? lo : nullptr,
+                      grad ? &out : nullptr, classes, temperature, stream, scratch);
+    }
+    // A row without weight takes no part, whatever it holds.
+    for (long i = 0; i < n; i++) {
+      if (loss_weight[i] != 0) continue;
+      if (want_loss) hi[i] = lo[i] = 0;
+      if (grad)
+        for (long c = 0; c < classes; c++) out.row[i][c * out.stride] = T(0);
+    }
+    if (losses)
+      for (long i = 0; i < n; i++)
+        losses[r + i] = T(loss_weight[i] == 1.0 ? hi[i] + lo[i] : loss_weight[i] * (hi[i] + lo[i]));
+    if (total)
+      for (long i = 0; i < n; i++) {
+        CompensatedSum& s = sums[static_cast<std::size_t>((r + i) / group)];
+        if (loss_weight[i] == 1.0) {
+          s.add(hi[i], lo[i]);
+        } else {
+          const double p = loss_weight[i] * hi[i];
+          s.add(p, std::fma(loss_weight[i], hi[i], -p) + loss_weight[i] * lo[i]);
+        }
+      }
+  });
+  if (total) {
+    CompensatedSum s;
+    for (const CompensatedSum& part : sums) s.add(part.hi(), part.lo());
+    *total = nothing ? 0.0 : s.value() / divisor;
+  }
+  return true;
+}
+
+template <class T>
+void sigmoid(int order, const T* x, T* y, long n) {
+  constexpr long piece = 1L << 14;
+  const auto kernel = kernels_for<T>().sigmoid;
+  parallel_for((n + piece - 1) / piece, double(n), [&](long i) {
+    const long from = i * piece;
+    kernel(order, x + from, y + from, n - from < piece ? n - from : piece);
+  });
+}
+
+}  // namespace softgrad

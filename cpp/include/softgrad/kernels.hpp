@@ -1,0 +1,131 @@
+// What the bindings call: one table of plain functions per element type and instruction set.
+//
+// A kernel works on a bundle of at most sixteen rows of logits given by pointers and one class
+// stride, so every memory layout reaches the same arithmetic. Which algorithm runs depends on the
+// number of classes and on the values of a row, never on its neighbours: row i has the same bits in
+// every bundle. Kernels neither allocate nor throw nor know of threads; `scratch` comes from the
+// caller, aligned to 64 bytes and Scratch<T>::size(...) elements long;
+// bundles whose stride is not 1 have at most Scratch<T>::packed_rows(classes) rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace softgrad {
+
+constexpr long bundle_rows = 16;    // rows in a bundle
+constexpr long tiny_classes = 32;   // up to here a lane holds a row
+constexpr long block_classes = 4096;  // a row is summed block by block; threads split a row only here
+
+template <class T>
+struct Rows {
+  T* row[bundle_rows];
+  std::ptrdiff_t stride;  // elements between classes
+  long count;             // rows in use
+};
+
+// What is known of one block of a row, and of a whole row.
+struct BlockSum {
+  double max;         // largest logit that is not NaN; -inf if there is none
+  double offset;      // exponentials are exp(x - offset) * 2^(bias - exponent)
+  double exponent;
+  double hi, lo;      // their sum
+  double ties;        // careful sums: classes equal to the maximum, which are not in the sum
+};
+struct RowSum {
+  double max;
+  bool special;       // no finite maximum: all -inf, or +inf present
+  bool careful;       // `others` is known to full relative accuracy
+  double others_hi, others_lo;    // sum of exp((x - max) / T) over all classes but one maximum
+  double log_hi, log_lo;          // logsumexp - max / T
+  double inverse_hi, inverse_lo;  // factor that turns exponentials of `emit` into probabilities
+};
+
+enum class Output : int { probability, log_probability };
+enum class Product : int { softmax_vjp, center, log_softmax_vjp };
+
+struct DenseTarget {
+  const double* class_weight;  // per class, or null for ones
+  double keep, spread;         // y' = weight * (keep * y + spread)
+};
+
+template <class T>
+struct Kernels {
+  // y = softmax(x / T) or log softmax(x / T).
+  // softmax: at most 3 ULP; log_softmax: at most 1 ULP.
+  void (*normalize)(Output, const Rows<const T>& x, const Rows<T>& y, long classes,
+                    double temperature, bool stream, T* scratch);
+  // log sum exp x; at most 1 ULP of max(|max|, |result|).
+  void (*logsumexp)(const Rows<const T>& x, T* const* result, long classes, T* scratch);
+  // loss[i] = -log softmax(x / T)[target], as hi + lo (null: not wanted), and
+  // y = factor[i] * (softmax(x / T) - onehot(target)) (y null: not wanted). target[i] < 0: both 0.
+  void (*cross_entropy)(const Rows<const T>& x, const std::int64_t* target, const double* factor,
+                        double* loss_hi, double* loss_lo, const Rows<T>* y, long classes,
+                        double temperature, bool stream, T* scratch);
+  // The same for a row of target probabilities y' (see DenseTarget), or for `index` if target is
+  // null. loss = sum y' (-log p); y = factor[i] * (p sum y' - y').
+  void (*cross_entropy_dense)(const Rows<const T>& x, const Rows<const T>* target,
+                              const std::int64_t* index, const DenseTarget& how,
+                              const double* factor, double* loss_hi, double* loss_lo,
+                              const Rows<T>* y, long classes, double temperature, T* scratch);
+  // sum y' of every row; false if a probability is negative or not finite.
+  bool (*target_mass)(const Rows<const T>& target, const DenseTarget& how, double* mass,
+                      long classes);
+  // softmax_vjp: scale p (g - p.g); center: scale (g - p.g); log_softmax_vjp: scale (g - p sum g).
+  void (*product)(Product, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
+                  long classes, double scale, bool stream, T* scratch);
+  void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
+              T* scratch);
+  // The logistic function and its first and second derivative. At most 3 ULP.
+  void (*sigmoid)(int order, const T* x, T* y, long n);
+
+  // Pieces of one long row, for threads that share it.
+  void (*block_sum)(const T* x, long n, BlockSum* sum);
+  void (*careful_block_sum)(const T* x, long n, double max, double temperature, BlockSum* sum);
+  void (*block_max)(const T* x, long n, BlockSum* sum);
+  RowSum (*join)(const BlockSum* sums, long blocks, bool careful, double temperature);
+  bool (*needs_care)(const RowSum&, const BlockSum* sums, long blocks);
+  void (*emit)(Output, const T* x, T* y, long n, const RowSum&, double temperature, double factor,
+               bool stream);
+};
+
+// Scratch of a kernel call: block sums of one row, then a working area, then (for classes that lie
+// apart) packed rows. Sizes in elements, each region a multiple of 64 bytes.
+template <class T>
+struct Scratch {
+  static constexpr std::size_t round_up(std::size_t n) { return (n + 63) / 64 * 64; }
+  static constexpr std::size_t blocks(long classes) {
+    return round_up((static_cast<std::size_t>(classes) / block_classes + 1) * sizeof(BlockSum) / sizeof(T));
+  }
+  static constexpr std::size_t work(long classes) {
+    std::size_t row = static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
+    return round_up((bundle_rows + 1) * row + 8 * bundle_rows * tiny_classes);
+  }
+  // Rows packed at a time: many for cache lines shared by neighbours, few where rows are long.
+  static constexpr long packed_rows(long classes) {
+    long n = (1L << 18) / (classes + 1);
+    return n < 1 ? 1 : n > bundle_rows ? bundle_rows : n;
+  }
+  static constexpr std::size_t packed(long classes) {
+    return round_up(static_cast<std::size_t>(packed_rows(classes)) * (static_cast<std::size_t>(classes) + 64));
+  }
+  static constexpr std::size_t size(long classes, bool strided) {
+    return blocks(classes) + work(classes) + (strided ? 3 * packed(classes) : 0);
+  }
+};
+
+struct KernelTable {
+  const char* name;
+  Kernels<float> f32;
+  Kernels<double> f64;
+};
+
+namespace baseline { const KernelTable& table(); }
+#ifdef SOFTGRAD_HAVE_AVX2
+namespace avx2 { const KernelTable& table(); }
+#endif
+#ifdef SOFTGRAD_HAVE_AVX512
+namespace avx512 { const KernelTable& table(); }
+#endif
+
+}  // namespace softgrad

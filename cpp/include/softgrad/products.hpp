@@ -1,0 +1,281 @@
+// Products with the Jacobian of softmax, from its probabilities.
+//
+// J = diag(p) - p p^T is symmetric, so its vector-Jacobian and Jacobian-vector products are the same
+// p (g - p.g). With m the class of the largest probability,
+//     g_j - p.g = (g_j - g_m) - sum_i p_i (g_i - g_m),
+// and the term i = m vanishes: nothing cancels when p_m is close to 1, and a constant g gives 0.
+// Error: at most 3 ULP of |p_j| (|g_j - g_m| + sum_i p_i |g_i - g_m|), and of the result at j = m when
+// the other terms have one sign.
+#pragma once
+
+#include "normalize.hpp"
+
+namespace softgrad::SOFTGRAD_ISA {
+
+template <class T>
+SOFTGRAD_INLINE long argmax_of(const T* p, long n, T* max) {
+  *max = max_of(p, n);
+  for (long j = 0; j < n; j++)
+    if (p[j] == *max) return j;
+  return 0;  // all NaN
+}
+
+// Running sums in double (float32) or with rounding errors (float64).
+template <class T>
+SOFTGRAD_INLINE void accumulate_as(Sum16& s, const D16& v) {
+  if constexpr (sizeof(T) == 4)
+    s.hi = add16(s.hi, v);
+  else
+    accumulate(s, v);
+}
+
+template <class T, class F>
+SOFTGRAD_INLINE void visit_pair(const T* p, const T* g, long n, F f) {
+  long j = 0;
+  for (; j + 16 <= n; j += 16) f(load16d(p + j), load16d(g + j));
+  if (j < n) f(load16d(Tail<T>(p + j, n - j, T(0)).t), load16d(Tail<T>(g + j, n - j, T(0)).t));
+}
+template <class T>
+SOFTGRAD_INLINE double plain(DD s) {
+  return s.hi[0] + s.lo[0];
+}
+
+// g_m and sum p (g - g_m) for a row, block by block.
+struct Centre {
+  double reference, mean;
+};
+template <class T>
+SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
+  Centre c{0, 0};
+  double best = 0, weight = 0;
+  const bool many = classes > block_classes;
+  for (long b = 0; b < block_count(classes); b++) {
+    const long from = b * block_classes, n = block_length(classes, b);
+    T max;
+    const double reference = double(g[from + argmax_of(p + from, n, &max)]);
+    const vd r = splat(reference);
+    Sum16 mean = zero_sum();
+    D16 mass = all16(0.0);
+    // Quads share an accumulator: float32 products are exact in double.
+    visit_pair(p + from, g + from, n, [&](D16 u, D16 v) {
+      SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - r);
+      accumulate_as<T>(mean, v);
+      if (many) mass = add16(mass, u);
+    });
+    const DD m = combine_lanes(mean);
+    const double block_mean = sizeof(T) == 4 ? m.hi[0] : plain<T>(m);
+    const double block_mass = many ? sum_lanes(mass) : 0;
+    if (b == 0) {
+      c = {reference, block_mean};
+      best = double(max), weight = block_mass;
+    } else if (double(max) > best) {  // the earlier classes move to the new reference
+      c.mean = (c.mean + (c.reference - reference) * weight) + block_mean;
+      c.reference = reference, best = double(max), weight += block_mass;
+    } else {
+      c.mean = c.mean + (block_mean + (reference - c.reference) * block_mass);
+      weight += block_mass;
+    }
+  }
+  return c;
+}
+
+template <bool with_p, class T>
+SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale,
+                                   bool stream) {
+  const vd reference = splat(c.reference), mean = splat(c.mean), by = splat(scale);
+  const bool unscaled = scale == 1.0;
+  auto f = [&](D16 u, D16 v) {
+    SOFTGRAD_EACH_D {
+      v.v[i] = (v.v[i] - reference) - mean;
+      if (with_p) v.v[i] *= u.v[i];
+      if (!unscaled) v.v[i] *= by;
+    }
+    return v;
+  };
+  auto part = [&](long j, long k) {
+    Tail<T> u(p + j, k, T(0)), v(g + j, k, T(0));
+    store16d(v.t, f(load16d(u.t), load16d(v.t)));
+    copy_head(y + j, v.t, k);
+  };
+  long j = 0;
+  if (stream) {
+    long head = long((64 - (reinterpret_cast<std::uintptr_t>(y) & 63)) & 63) / long(sizeof(T));
+    if (head > n) head = n;
+    if (head) part(0, head), j = head;
+    for (; j + 16 <= n; j += 16) stream16d(y + j, f(load16d(p + j), load16d(g + j)));
+  } else {
+    for (; j + 16 <= n; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
+  }
+  if (j < n) part(j, n - j);
+}
+
+// g - p sum g; at the largest p: (1 - p) g_m - ... = q sum g - sum of the other g.
+template <class T>
+SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long classes, double scale) {
+  T max;
+  const long top = argmax_of(p, classes, &max);
+  Sum16 mass = zero_sum(), total = zero_sum();
+  long at = 0;
+  visit_pair(p, g, classes, [&](D16 u, D16 v) {
+    if (at <= top && top < at + 16) {
+      alignas(64) double a[lanes], b[lanes];
+      store16(a, u), store16(b, v);
+      a[top - at] = 0, b[top - at] = 0;
+      u = load16(a), v = load16(b);
+    }
+    accumulate_as<T>(mass, u);
+    accumulate_as<T>(total, v);
+    at += 16;
+  });
+  const DD others = combine_lanes(total);
+  const double q = plain<T>(combine_lanes(mass));
+  const double g_top = double(g[top]);
+  const double sum = plain<T>(add(others, splat(g_top)));
+  const double at_top = (q * sum - others.hi[0]) - others.lo[0];
+  const vd s = splat(-sum), by = splat(scale);
+  auto f = [&](D16 u, D16 v) {
+    SOFTGRAD_EACH_D v.v[i] = fma(u.v[i], s, v.v[i]) * by;
+    return v;
+  };
+  long j = 0;
+  for (; j + 16 <= classes; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
+  if (j < classes) {
+    Tail<T> u(p + j, classes - j, T(0)), v(g + j, classes - j, T(0));
+    store16d(v.t, f(load16d(u.t), load16d(v.t)));
+    copy_head(y + j, v.t, classes - j);
+  }
+  y[top] = T(at_top * scale);
+}
+
+// Few classes: a lane per row, classes in order.
+template <class T>
+SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Rows<const T>& g,
+                                  const Rows<T>& y, long classes, double scale, bool stream,
+                                  T* work) {
+  T *pt = work, *gt = work + bundle_rows * tiny_classes;
+  load_tile(p, classes, pt);
+  load_tile(g, classes, gt);
+  D16 best = load16d(pt), reference = load16d(gt), top = all16(0.0);
+  for (long c = 1; c < classes; c++) {
+    D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
+    SOFTGRAD_EACH_D {
+      vl more = u.v[i] > best.v[i];
+      best.v[i] = more ? u.v[i] : best.v[i];
+      reference.v[i] = more ? v.v[i] : reference.v[i];
+      top.v[i] = more ? splat(double(c)) : top.v[i];
+    }
+  }
+  const vd by = splat(scale);
+  if (kind != Product::log_softmax_vjp) {
+    Sum16 mean = zero_sum();
+    for (long c = 0; c < classes; c++) {
+      D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
+      SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - reference.v[i]);
+      accumulate_as<T>(mean, v);
+    }
+    if (sizeof(T) == 8) mean.hi = add16(mean.hi, mean.lo);
+    for (long c = 0; c < classes; c++) {
+      D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
+      SOFTGRAD_EACH_D {
+        v.v[i] = (v.v[i] - reference.v[i]) - mean.hi.v[i];
+        if (kind == Product::softmax_vjp) v.v[i] *= u.v[i];
+        v.v[i] *= by;
+      }
+      store16d(gt + 16 * c, v);
+    }
+  } else {
+    Sum16 mass = zero_sum(), others = zero_sum();
+    for (long c = 0; c < classes; c++) {
+      D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
+      SOFTGRAD_EACH_D {
+        vl is_top = top.v[i] == double(c);
+        u.v[i] = is_top ? vd{} : u.v[i];
+        v.v[i] = is_top ? vd{} : v.v[i];
+      }
+      accumulate_as<T>(mass, u);
+      accumulate_as<T>(others, v);
+    }
+    D16 sum, at_top;
+    SOFTGRAD_EACH_D {
+      DD all = add(DD{others.hi.v[i], others.lo.v[i]}, reference.v[i]);
+      sum.v[i] = all.hi + all.lo;
+      vd q = mass.hi.v[i] + mass.lo.v[i];
+      at_top.v[i] = (q * sum.v[i] - others.hi.v[i]) - others.lo.v[i];
+    }
+    for (long c = 0; c < classes; c++) {
+      D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
+      SOFTGRAD_EACH_D {
+        vl is_top = top.v[i] == double(c);
+        v.v[i] = (is_top ? at_top.v[i] : fma(u.v[i], -sum.v[i], v.v[i])) * by;
+      }
+      store16d(gt + 16 * c, v);
+    }
+  }
+  store_tile(gt, y, classes, stream);
+}
+
+template <class T>
+void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
+             long classes, double scale, bool stream, T* scratch) {
+  const Regions<T> at(scratch, classes);
+  if (classes <= tiny_classes) {
+    product_tiny(kind, p, g, y, classes, scale, stream, at.work);
+    return;
+  }
+  const bool apart = p.stride != 1 || g.stride != 1 || y.stride != 1;
+  Rows<const T> ps = p, gs = g;
+  Rows<T> ys = y;
+  if (apart) {
+    ps = as_const(pack(p, classes, at.packed[0]));
+    gs = as_const(pack(g, classes, at.packed[1]));
+    ys.stride = 1;
+    for (long i = 0; i < y.count; i++) ys.row[i] = at.packed[2] + i * classes;
+    stream = false;
+  }
+  for (long i = 0; i < p.count; i++) {
+    const T *u = ps.row[i], *v = gs.row[i];
+    if (kind == Product::log_softmax_vjp) {
+      log_softmax_vjp_row(u, v, ys.row[i], classes, scale);
+      continue;
+    }
+    const Centre c = centre_of(u, v, classes);
+    if (kind == Product::softmax_vjp)
+      write_product<true>(u, v, ys.row[i], classes, c, scale, stream);
+    else
+      write_product<false>(u, v, ys.row[i], classes, c, scale, stream);
+  }
+  if (apart) unpack(ys, y, classes);
+}
+
+// sum p g, in double or with rounding errors.
+template <class T>
+void dot(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
+         T* scratch) {
+  const Regions<T> at(scratch, classes);
+  const bool apart = p.stride != 1 || g.stride != 1;
+  Rows<const T> ps = p, gs = g;
+  if (apart) {
+    ps = as_const(pack(p, classes, at.packed[0]));
+    gs = as_const(pack(g, classes, at.packed[1]));
+  }
+  for (long i = 0; i < p.count; i++) {
+    Sum16 sum = zero_sum();
+    visit_pair(ps.row[i], gs.row[i], classes, [&](D16 u, D16 v) {
+      if constexpr (sizeof(T) == 4) {
+        SOFTGRAD_EACH_D v.v[i] = u.v[i] * v.v[i];
+        sum.hi = add16(sum.hi, v);
+      } else {
+        SOFTGRAD_EACH_D {
+          DD t = two_product(u.v[i], v.v[i]);
+          v.v[i] = t.hi;
+          sum.lo.v[i] += t.lo;
+        }
+        accumulate(sum, v);
+      }
+    });
+    DD s = combine_lanes(sum);
+    *result[i] = T(sizeof(T) == 4 ? s.hi[0] : s.hi[0] + s.lo[0]);
+  }
+}
+
+}  // namespace softgrad::SOFTGRAD_ISA

@@ -1,0 +1,259 @@
+// Sums of exponentials of one row: contiguous, block by block.
+//
+// A row's sum is taken in blocks of block_classes; within a block class c belongs to lane c mod 16,
+// four consecutive vectors are added in the logits' type, these quads in double (float32) or with
+// their rounding errors (float64), and the lanes by a fixed tree. Blocks are joined in order.
+// Relative error of a sum: float32 1.5 * 2^-24 beyond the exponentials', float64 2^-52.
+#pragma once
+
+#include "kernels.hpp"
+#include "log.hpp"
+
+namespace softgrad::SOFTGRAD_ISA {
+
+// A sum below this (in units of 2^bias) may have a term of more than 1/16 of it; its logarithm and
+// the target's gradient then need the sum of the others.
+constexpr double care_below = 24.0;
+
+// Largest number that is not NaN; -inf if there is none.
+template <class T>
+SOFTGRAD_INLINE T max_of(const T* x, long n) {
+  using V = typename LanesOf<T>::type;
+  const T lowest = -std::numeric_limits<T>::infinity();
+  V a = all16(lowest), b = a, c = a, d = a;
+  long j = 0;
+  for (; j + 64 <= n; j += 64) {
+    a = max16(load16(x + j), a);
+    b = max16(load16(x + j + 16), b);
+    c = max16(load16(x + j + 32), c);
+    d = max16(load16(x + j + 48), d);
+  }
+  for (; j + 16 <= n; j += 16) a = max16(load16(x + j), a);
+  if (j < n) b = max16(load16(Tail<T>(x + j, n - j, lowest).t), b);
+  return max_lanes(max16(max16(a, b), max16(c, d)));
+}
+
+template <class T>
+SOFTGRAD_INLINE bool any_nan(const T* x, long n, std::ptrdiff_t stride) {
+  for (long j = 0; j < n; j++)
+    if (x[j * stride] != x[j * stride]) return true;
+  return false;
+}
+
+SOFTGRAD_INLINE F16 apply(const FastExp<float>& exp, const F16& x) {
+  F16 r;
+  SOFTGRAD_EACH_F r.v[i] = exp(x.v[i]);
+  return r;
+}
+SOFTGRAD_INLINE D16 apply(const FastExp<double>& exp, const D16& x) {
+  D16 r;
+  SOFTGRAD_EACH_D r.v[i] = exp(x.v[i]);
+  return r;
+}
+
+// Totals of quads: plain double for float32, compensated for float64.
+template <class T>
+struct QuadTotal;
+template <>
+struct QuadTotal<float> {
+  D16 total = all16(0.0);
+  SOFTGRAD_INLINE void add(const F16& quad) { total = add16(total, to_double(quad)); }
+  SOFTGRAD_INLINE void result(double& hi, double& lo) const {
+    hi = sum_lanes(total);
+    lo = 0;
+  }
+};
+template <>
+struct QuadTotal<double> {
+  Sum16 total = zero_sum();
+  SOFTGRAD_INLINE void add(const D16& quad) { accumulate(total, quad); }
+  SOFTGRAD_INLINE void result(double& hi, double& lo) const {
+    DD s = combine_lanes(total);
+    hi = s.hi[0];
+    lo = s.lo[0];
+  }
+};
+
+template <class T>
+SOFTGRAD_INLINE FastExp<T> fast_exp(T max, double* exponent) {
+  using V = typename FastExp<T>::V;
+  V n;
+  FastExp<T> exp = FastExp<T>::of(splat(max), &n);
+  *exponent = n[0];
+  return exp;
+}
+
+// The sum of exp over n <= block_classes classes; with `store`, the exponentials go to e.
+template <bool store, class T>
+SOFTGRAD_INLINE void sum_exp(const T* x, T* e, long n, const FastExp<T>& exp, double& hi,
+                             double& lo) {
+  using V = typename LanesOf<T>::type;
+  QuadTotal<T> total;
+  long j = 0;
+  for (; j + 64 <= n; j += 64) {
+    V a = apply(exp, load16(x + j));
+    V b = apply(exp, load16(x + j + 16));
+    if (store) store16(e + j, a), store16(e + j + 16, b);
+    V c = apply(exp, load16(x + j + 32));
+    V d = apply(exp, load16(x + j + 48));
+    if (store) store16(e + j + 32, c), store16(e + j + 48, d);
+    total.add(add16(add16(add16(a, b), c), d));
+  }
+  if (j < n) {
+    V quad = all16(T(0));
+    for (; j + 16 <= n; j += 16) {
+      V a = apply(exp, load16(x + j));
+      if (store) store16(e + j, a);
+      quad = add16(quad, a);
+    }
+    if (j < n) {
+      const T lowest = -std::numeric_limits<T>::infinity();
+      V a = apply(exp, load16(Tail<T>(x + j, n - j, lowest).t));
+      if (store) store16(e + j, a);  // e has room for a whole vector
+      quad = add16(quad, a);
+    }
+    total.add(quad);
+  }
+  total.result(hi, lo);
+}
+
+SOFTGRAD_INLINE bool finite(double a) { return a - a == 0; }
+
+template <class T>
+void block_max(const T* x, long n, BlockSum* sum) {
+  sum->max = max_of(x, n);
+}
+
+template <bool store, class T>
+SOFTGRAD_INLINE void block_sum_into(const T* x, T* e, long n, T max, BlockSum* sum) {
+  *sum = {max, 0, 0, 0, 0, 0};
+  if (!finite(max)) {  // nothing to add, unless a NaN hides behind -inf
+    if (any_nan(x, n, 1)) sum->hi = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
+  FastExp<T> exp = fast_exp(max, &sum->exponent);
+  sum->offset = exp.offset[0];
+  sum_exp<store>(x, e, n, exp, sum->hi, sum->lo);
+}
+template <class T>
+void block_sum(const T* x, long n, BlockSum* sum) {
+  block_sum_into<false, T>(x, nullptr, n, max_of(x, n), sum);
+}
+
+// The sum of exp((x - max) / T) over the classes that are not a maximum, in more than the logits'
+// precision, and the number of maxima. NaN passes.
+template <bool tempered, class T>
+SOFTGRAD_INLINE void careful_sum(const T* x, long n, double max, double temperature,
+                                 BlockSum* sum) {
+  using Exp = CarefulExp<T, tempered>;
+  const Exp exp = Exp::of(splat(max), temperature);
+  Sum16 total = zero_sum();
+  D16 ties = all16(0.0);
+  auto step = [&](const D16& v) {
+    D16 e, f;
+    SOFTGRAD_EACH_D {
+      DD y = exp(v.v[i]);
+      vl is_max = v.v[i] == exp.max;
+      e.v[i] = is_max ? vd{} : y.hi;
+      f.v[i] = is_max ? vd{} : y.lo;
+      ties.v[i] += is_max ? splat(1.0) : vd{};
+    }
+    if constexpr (sizeof(T) == 4) {
+      total.hi = add16(total.hi, e);
+    } else {
+      accumulate(total, e);
+      total.lo = add16(total.lo, f);
+    }
+  };
+  long j = 0;
+  for (; j + 16 <= n; j += 16) step(load16d(x + j));
+  if (j < n) step(load16d(Tail<T>(x + j, n - j, -std::numeric_limits<T>::infinity()).t));
+  DD s = combine_lanes(total);
+  *sum = {max, 0, 0, s.hi[0] * Exp::unbias, s.lo[0] * Exp::unbias, sum_lanes(ties)};
+}
+template <class T>
+void careful_block_sum(const T* x, long n, double max, double temperature, BlockSum* sum) {
+  if (temperature == 1.0)
+    careful_sum<false>(x, n, max, temperature, sum);
+  else
+    careful_sum<true>(x, n, max, temperature, sum);
+}
+
+// A whole row from its blocks. careful: from careful sums relative to the same maximum.
+template <class T>
+RowSum join(const BlockSum* sums, long blocks, bool careful, double temperature) {
+  RowSum r{};
+  r.careful = careful;
+  r.max = sums[0].max;
+  for (long b = 1; b < blocks; b++)
+    if (sums[b].max > r.max) r.max = sums[b].max;
+  r.special = !finite(r.max);
+  if (r.special) return r;
+  if (careful) {
+    DD others = dd(0.0);
+    double ties = 0;
+    for (long b = 0; b < blocks; b++) {
+      others = add(others, dd(sums[b].hi, sums[b].lo));
+      ties += sums[b].ties;
+    }
+    others = add(others, splat(ties - 1.0));
+    DD total = two_sum(splat(1.0), others.hi);
+    DD inverse = reciprocal({total.hi, total.lo + others.lo});
+    DD log = log1p_dd<sizeof(T) == 8>(others);
+    // Subnormal: the low parts carry nothing, and log1p(t) is t.
+    constexpr double unbias = CarefulExp<T, false>::unbias;
+    r.others_hi = others.hi[0], r.others_lo = others.lo[0];
+    r.log_hi = log.hi[0], r.log_lo = log.lo[0];
+    r.inverse_hi = inverse.hi[0] * unbias, r.inverse_lo = inverse.lo[0] * unbias;
+    (void)temperature;
+    return r;
+  }
+  double exponent;
+  double offset = fast_exp<T>(T(r.max), &exponent).offset[0];
+  DD total = dd(sums[0].hi, sums[0].lo);
+  if (blocks > 1) {
+    total = dd(0.0);
+    for (long b = 0; b < blocks; b++) {
+      const BlockSum& s = sums[b];
+      if (s.max == -infinity) {  // 0, or NaN
+        total = add(total, splat(s.hi));
+        continue;
+      }
+      double distance = s.offset - offset;
+      if (!(distance > -1e6)) continue;
+      DD d = two_sum(splat(s.offset), splat(-offset));
+      vd n = splat(s.exponent - exponent);
+      DD z = add(two_sum(d.hi, n * ln2_hi), d.lo + n * ln2_lo);
+      if (s.exponent == exponent && distance == 0) {
+        total = add(total, dd(s.hi, s.lo));
+        continue;
+      }
+      DD factor = exp_dd_biased(z.hi, z.lo);
+      DD term = multiply(dd(s.hi, s.lo), factor);
+      total = add(total, DD{term.hi * 0x1p-54, term.lo * 0x1p-54});
+    }
+  }
+  DD inverse = reciprocal(total);
+  DD log = log_dd<sizeof(T) == 8>(total);
+  vd n = splat(exponent - double(FastExp<T>::bias));
+  DD head = two_sum(log.hi, n * ln2_hi);
+  DD shifted = add(head, splat(-(r.max - offset)));
+  shifted = fast_two_sum(shifted.hi, shifted.lo + (log.lo + n * ln2_lo));
+  r.log_hi = shifted.hi[0], r.log_lo = shifted.lo[0];
+  r.inverse_hi = inverse.hi[0], r.inverse_lo = inverse.lo[0];
+  r.others_hi = total.hi[0];
+  return r;
+}
+
+// Whether the logarithm of a fast sum may lack digits.
+template <class T>
+SOFTGRAD_INLINE bool lacks_digits(const RowSum& r) {
+  constexpr double unit = FastExp<T>::bias == 24 ? 0x1p24 : 0x1p54;
+  return !r.special && !r.careful && r.others_hi < care_below * unit;
+}
+template <class T>
+bool needs_care(const RowSum& r, const BlockSum*, long) {
+  return lacks_digits<T>(r);
+}
+
+}  // namespace softgrad::SOFTGRAD_ISA

@@ -1,0 +1,319 @@
+// Sixteen virtual lanes on vectors of 16, 32 or 64 bytes.
+//
+// Every kernel is written for sixteen lanes; the instruction set only decides how many registers
+// hold them. Sums therefore take the same order everywhere, and with a fused multiply-add the
+// results have the same bits on every instruction set. Every fma is written out (the build turns
+// contraction off); without a hardware fma it is a multiplication and an addition, which changes
+// last bits only: no kernel relies on fma for exactness except through two_product below.
+//
+// Include only from kernels.cpp: everything lives in the namespace of one instruction set.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define SOFTGRAD_INLINE inline __attribute__((always_inline))
+
+namespace softgrad::SOFTGRAD_ISA {
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define SOFTGRAD_VECTOR_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#define SOFTGRAD_VECTOR_BYTES 32
+#else
+#define SOFTGRAD_VECTOR_BYTES 16
+#endif
+#if defined(__FMA__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA)
+#define SOFTGRAD_HAS_FMA 1
+#else
+#define SOFTGRAD_HAS_FMA 0
+#endif
+
+constexpr int vector_bytes = SOFTGRAD_VECTOR_BYTES;
+constexpr int lanes = 16;
+
+// One hardware register of floats, doubles and their integer bit patterns. `vhf` is half a
+// register of floats: what one register of doubles converts to.
+typedef float vf __attribute__((vector_size(vector_bytes)));
+typedef double vd __attribute__((vector_size(vector_bytes)));
+typedef std::int32_t vi __attribute__((vector_size(vector_bytes)));
+typedef std::int64_t vl __attribute__((vector_size(vector_bytes)));
+typedef float vhf __attribute__((vector_size(vector_bytes / 2)));
+typedef float vf_any __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+typedef double vd_any __attribute__((vector_size(vector_bytes), aligned(8), may_alias));
+typedef float vhf_any __attribute__((vector_size(vector_bytes / 2), aligned(4), may_alias));
+
+constexpr int width_f = vector_bytes / 4;
+constexpr int width_d = vector_bytes / 8;
+constexpr int regs_f = lanes / width_f;
+constexpr int regs_d = lanes / width_d;
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+SOFTGRAD_INLINE vf splat(float a) { return a - vf{}; }
+SOFTGRAD_INLINE vd splat(double a) { return a - vd{}; }
+
+SOFTGRAD_INLINE vd fma(vd a, vd b, vd c) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif SOFTGRAD_HAS_FMA
+  vd r;
+  for (int i = 0; i < width_d; i++) r[i] = __builtin_fma(a[i], b[i], c[i]);
+  return r;
+#else
+  return a * b + c;
+#endif
+}
+SOFTGRAD_INLINE vf fma(vf a, vf b, vf c) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif SOFTGRAD_HAS_FMA
+  vf r;
+  for (int i = 0; i < width_f; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return r;
+#else
+  return a * b + c;
+#endif
+}
+
+// max(a, b) that returns b when either is NaN: maximum(new, best) skips NaN, while
+// maximum(bound, x) lets NaN through. The operand order is the contract.
+SOFTGRAD_INLINE vf maximum(vf a, vf b) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+  return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+SOFTGRAD_INLINE vd maximum(vd a, vd b) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vd)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vd)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+  return (vd)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
+// Stores that bypass the caches; p aligned to the register.
+SOFTGRAD_INLINE void stream(float* p, vf a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  _mm512_stream_ps(p, (__m512)a);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  _mm256_stream_ps(p, (__m256)a);
+#elif defined(__x86_64__)
+  _mm_stream_ps(p, (__m128)a);
+#else
+  *(vf_any*)p = a;
+#endif
+}
+SOFTGRAD_INLINE void stream(double* p, vd a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  _mm512_stream_pd(p, (__m512d)a);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  _mm256_stream_pd(p, (__m256d)a);
+#elif defined(__x86_64__)
+  _mm_stream_pd(p, (__m128d)a);
+#else
+  *(vd_any*)p = a;
+#endif
+}
+SOFTGRAD_INLINE void stream_fence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
+// Sixteen lanes. Loads and stores go register by register: copying the struct with memcpy makes
+// GCC bounce it through the stack.
+struct F16 {
+  vf v[regs_f];
+};
+struct D16 {
+  vd v[regs_d];
+};
+
+#define SOFTGRAD_EACH_F _Pragma("GCC unroll 4") for (int i = 0; i < regs_f; i++)
+#define SOFTGRAD_EACH_D _Pragma("GCC unroll 8") for (int i = 0; i < regs_d; i++)
+
+SOFTGRAD_INLINE F16 all16(float a) {
+  F16 r;
+  SOFTGRAD_EACH_F r.v[i] = splat(a);
+  return r;
+}
+SOFTGRAD_INLINE D16 all16(double a) {
+  D16 r;
+  SOFTGRAD_EACH_D r.v[i] = splat(a);
+  return r;
+}
+SOFTGRAD_INLINE F16 load16(const float* p) {
+  F16 r;
+  SOFTGRAD_EACH_F r.v[i] = *(const vf_any*)(p + i * width_f);
+  return r;
+}
+SOFTGRAD_INLINE D16 load16(const double* p) {
+  D16 r;
+  SOFTGRAD_EACH_D r.v[i] = *(const vd_any*)(p + i * width_d);
+  return r;
+}
+SOFTGRAD_INLINE void store16(float* p, const F16& a) {
+  SOFTGRAD_EACH_F *(vf_any*)(p + i * width_f) = a.v[i];
+}
+SOFTGRAD_INLINE void store16(double* p, const D16& a) {
+  SOFTGRAD_EACH_D *(vd_any*)(p + i * width_d) = a.v[i];
+}
+SOFTGRAD_INLINE void stream16(float* p, const F16& a) {
+  SOFTGRAD_EACH_F stream(p + i * width_f, a.v[i]);
+}
+SOFTGRAD_INLINE void stream16(double* p, const D16& a) {
+  SOFTGRAD_EACH_D stream(p + i * width_d, a.v[i]);
+}
+
+// Sixteen numbers of memory as doubles, and back with one rounding.
+SOFTGRAD_INLINE D16 load16d(const float* p) {
+  D16 r;
+  SOFTGRAD_EACH_D {
+    vhf h = *(const vhf_any*)(p + i * width_d);
+    r.v[i] = __builtin_convertvector(h, vd);
+  }
+  return r;
+}
+SOFTGRAD_INLINE D16 load16d(const double* p) { return load16(p); }
+
+SOFTGRAD_INLINE F16 to_float(const D16& a) {
+  F16 r;
+#if SOFTGRAD_VECTOR_BYTES == 64
+  r.v[0] = (vf)_mm512_castpd_ps(_mm512_insertf64x4(
+      _mm512_castps_pd(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.v[0]))),
+      _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)a.v[1])), 1));
+#else
+  alignas(64) float t[lanes];
+  SOFTGRAD_EACH_D *(vhf_any*)(t + i * width_d) = __builtin_convertvector(a.v[i], vhf);
+  r = load16(t);
+#endif
+  return r;
+}
+SOFTGRAD_INLINE D16 to_double(const F16& a) {
+  D16 r;
+#if SOFTGRAD_VECTOR_BYTES == 64
+  r.v[0] = (vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)a.v[0]));
+  r.v[1] = (vd)_mm512_cvtps_pd(
+      _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)a.v[0]), 1)));
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  for (int i = 0; i < 2; i++) {
+    r.v[2 * i] = (vd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)a.v[i]));
+    r.v[2 * i + 1] = (vd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)a.v[i], 1));
+  }
+#else
+  alignas(64) float t[lanes];
+  store16(t, a);
+  r = load16d(t);
+#endif
+  return r;
+}
+SOFTGRAD_INLINE D16 to_double(const D16& a) { return a; }
+SOFTGRAD_INLINE void store16d(float* p, const D16& a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  store16(p, to_float(a));
+#else
+  SOFTGRAD_EACH_D *(vhf_any*)(p + i * width_d) = __builtin_convertvector(a.v[i], vhf);
+#endif
+}
+SOFTGRAD_INLINE void store16d(double* p, const D16& a) { store16(p, a); }
+SOFTGRAD_INLINE void stream16d(float* p, const D16& a) { stream16(p, to_float(a)); }
+SOFTGRAD_INLINE void stream16d(double* p, const D16& a) { stream16(p, a); }
+
+// The first n < 16 numbers of memory; the other lanes hold `fill`.
+template <class T>
+SOFTGRAD_INLINE void copy_head(T* to, const T* from, long n) {
+  for (long k = 0; k < n; k++) to[k] = from[k];
+}
+template <class T>
+struct Tail {
+  alignas(64) T t[lanes];
+  SOFTGRAD_INLINE Tail(const T* p, long n, T fill) {
+    for (int k = 0; k < lanes; k++) t[k] = fill;
+    copy_head(t, p, n);
+  }
+};
+
+// The lanes combined by a fixed tree (0+8, 1+9, ...; then 4, 2, 1).
+SOFTGRAD_INLINE double sum_lanes(const D16& a) {
+  alignas(64) double t[lanes];
+  store16(t, a);
+  for (int w = lanes / 2; w; w >>= 1)
+    for (int i = 0; i < w; i++) t[i] = t[i] + t[i + w];
+  return t[0];
+}
+template <class T, class V>
+SOFTGRAD_INLINE T max_lanes_of(const V& a) {
+  alignas(64) T t[lanes];
+  store16(t, a);
+  for (int w = lanes / 2; w; w >>= 1)
+    for (int i = 0; i < w; i++) t[i] = t[i] > t[i + w] ? t[i] : t[i + w];
+  return t[0];
+}
+SOFTGRAD_INLINE float max_lanes(const F16& a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return _mm512_reduce_max_ps((__m512)a.v[0]);
+#else
+  return max_lanes_of<float>(a);
+#endif
+}
+SOFTGRAD_INLINE double max_lanes(const D16& a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return _mm512_reduce_max_pd(_mm512_max_pd((__m512d)a.v[0], (__m512d)a.v[1]));
+#else
+  return max_lanes_of<double>(a);
+#endif
+}
+
+// Element types know their lane type.
+template <class T>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using type = F16;
+};
+template <>
+struct LanesOf<double> {
+  using type = D16;
+};
+
+SOFTGRAD_INLINE F16 max16(const F16& a, const F16& b) {
+  F16 r;
+  SOFTGRAD_EACH_F r.v[i] = maximum(a.v[i], b.v[i]);
+  return r;
+}
+SOFTGRAD_INLINE D16 max16(const D16& a, const D16& b) {
+  D16 r;
+  SOFTGRAD_EACH_D r.v[i] = maximum(a.v[i], b.v[i]);
+  return r;
+}
+SOFTGRAD_INLINE F16 add16(const F16& a, const F16& b) {
+  F16 r;
+  SOFTGRAD_EACH_F r.v[i] = a.v[i] + b.v[i];
+  return r;
+}
+SOFTGRAD_INLINE D16 add16(const D16& a, const D16& b) {
+  D16 r;
+  SOFTGRAD_EACH_D r.v[i] = a.v[i] + b.v[i];
+  return r;
+}
+
+}  // namespace softgrad::SOFTGRAD_ISA
