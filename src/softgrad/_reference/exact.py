@@ -89,22 +89,37 @@ class Row:
         return np.asarray(shifted - mpmath.log(self.sum(_exp(shifted))), dtype=object)
 
     @_in_full_precision
+    def log_softmax_jvp(self, v: Floats) -> Exact:
+        """(v - sum p v) / T."""
+        tangent = number(v)
+        return np.asarray((tangent - self.sum(self.softmax * tangent)) / self.temperature)
+
+    @_in_full_precision
+    def log_softmax_jvp_terms(self, v: Floats) -> Exact:
+        """The size of the terms that make up `log_softmax_jvp`, which may cancel.
+
+        Adding a constant to v changes nothing, so the terms are those of v - v_m, where m is the
+        most probable class: (|v - v_m| + sum p |v - v_m|) / T.  At m itself that is the sum over
+        the other classes alone.
+        """
+        size = np.abs(number(v) - mpmath.mpf(float(v[np.argmax(self.x)])))
+        return np.asarray((size + self.sum(self.softmax * size)) / self.temperature)
+
+    @_in_full_precision
     def softmax_vjp(self, g: Floats) -> Exact:
         """p (g - sum p g) / T."""
-        p, cotangent = self.softmax, number(g)
-        return np.asarray(p * (cotangent - self.sum(p * cotangent)) / self.temperature)
+        return np.asarray(self.softmax * self.log_softmax_jvp(g))
 
     @_in_full_precision
     def softmax_vjp_terms(self, g: Floats) -> Exact:
-        """The size of the terms that make up `softmax_vjp`, which may cancel.
+        """The size of the terms that make up `softmax_vjp`: see `log_softmax_jvp_terms`."""
+        return np.asarray(self.softmax * self.log_softmax_jvp_terms(g))
 
-        Adding a constant to g changes nothing, so the terms are those of g - g_m, where m is the
-        most probable class: p (|g - g_m| + sum p |g - g_m|) / T.  At m itself that is the sum of
-        the other classes alone.
-        """
+    @_in_full_precision
+    def softmax_jacobian(self) -> Exact:
+        """(diag(p) - p p^T) / T."""
         p = self.softmax
-        size = np.abs(number(g) - mpmath.mpf(float(g[np.argmax(self.x)])))
-        return np.asarray(p * (size + self.sum(p * size)) / self.temperature)
+        return np.asarray((np.diag(p) - np.outer(p, p)) / self.temperature)
 
     @_in_full_precision
     def log_softmax_vjp(self, g: Floats) -> Exact:
