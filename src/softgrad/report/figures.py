@@ -1,0 +1,197 @@
+"""The figures of a report: learning curve, confusion matrix, reliability diagram, weights."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from softgrad.report.metrics import CalibrationBin
+from softgrad.report.run import HistoryPoint
+from softgrad.report.theme import ACCENT, INK, MUTED, ON_ACCENT, WARM, style, svg
+
+Float = npt.NDArray[np.float64]
+
+MOST_CLASSES_WITH_COUNTS = 30
+MOST_CLASSES_DRAWN = 200
+
+
+def learning_curve(history: list[HistoryPoint]) -> str:
+    """Objective and validation loss, and the gradient's way down, by iteration."""
+    iterations = [point.iteration for point in history]
+    with style():
+        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+        loss, gradient = figure.subplots(1, 2)
+        loss.plot(
+            iterations, [p.objective for p in history], color=ACCENT, label="training objective"
+        )
+        validation = np.array([p.validation_loss for p in history])
+        if np.isfinite(validation).any():
+            loss.plot(iterations, validation, color=WARM, label="validation log-loss")
+        loss.legend(loc="upper right")
+        loss.set_title("Loss")
+        gradient.plot(iterations, [p.grad_norm for p in history], color=ACCENT)
+        gradient.set_title("Largest component of the gradient")
+        gradient.set_yscale("log")
+        gradient.minorticks_off()
+        if _spans_decades(loss):
+            loss.set_yscale("log")
+            _plain_log_ticks(loss)
+        for axes in (loss, gradient):
+            axes.set_xlabel("iteration")
+            axes.margins(x=0.02)
+        return svg(figure, "learning")
+
+
+def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> str:
+    """Rows are true classes; the diagonal is right, everything beside it is a mistake."""
+    n_classes = len(classes)
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    counts = n_classes <= MOST_CLASSES_WITH_COUNTS
+    side = min(9.0, max(3.6, 0.46 * n_classes + 1.2))
+    with style():
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(False)
+        for true, predicted in zip(*confusion.nonzero(), strict=True):
+            strength = float(share[true, predicted])
+            right = true == predicted
+            alpha = 0.12 + 0.88 * (strength if right else strength**0.5)
+            axes.add_patch(
+                Rectangle(
+                    (predicted - 0.47, true - 0.47),
+                    0.94,
+                    0.94,
+                    facecolor=ACCENT if right else WARM,
+                    alpha=alpha,
+                    linewidth=0,
+                )
+            )
+            if counts:
+                axes.text(
+                    predicted,
+                    true,
+                    str(confusion[true, predicted]),
+                    ha="center",
+                    va="center_baseline",
+                    fontsize=10 if n_classes <= 14 else 7,
+                    color=ON_ACCENT if alpha > 0.55 else INK,
+                )
+        axes.set_xlim(-0.5, n_classes - 0.5)
+        axes.set_ylim(n_classes - 0.5, -0.5)
+        axes.set_aspect("equal")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        axes.tick_params(length=0)
+        if n_classes <= 2 * MOST_CLASSES_WITH_COUNTS:
+            size = 10 if n_classes <= 14 else 7 if n_classes <= 30 else 5
+            longest = max(map(len, classes))
+            axes.set_xticks(
+                range(n_classes), classes, fontsize=size, rotation=90 if longest > 3 else 0
+            )
+            axes.set_yticks(range(n_classes), classes, fontsize=size)
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        return svg(figure, "confusion")
+
+
+def reliability_figure(bins: list[CalibrationBin]) -> str:
+    """How often predictions of a confidence are right: on the diagonal, as often as they claim."""
+    with style():
+        figure = Figure(figsize=(4.8, 4.8), layout="constrained")
+        axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for bin in bins:
+            width = bin.high - bin.low
+            middle = bin.low + width / 2
+            axes.bar(middle, bin.accuracy, width * 0.92, color=ACCENT, alpha=0.85, linewidth=0)
+            claim = (middle - 0.46 * width, middle + 0.46 * width)
+            axes.plot(claim, (bin.confidence,) * 2, color=WARM, linewidth=3, solid_capstyle="butt")
+            counts.bar(middle, bin.count, width * 0.92, color=MUTED, alpha=0.6, linewidth=0)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_ylabel("share that was right")
+        counts.set_yscale("log")
+        counts.set_ylabel("rows")
+        counts.minorticks_off()
+        counts.set_xlabel("confidence of the prediction")
+        return svg(figure, "reliability")
+
+
+def strongest_weights(effects: Float, features: list[str], classes: list[str]) -> str:
+    """What one standard deviation of a feature adds to each logit, for the strongest features."""
+    order = np.argsort(-np.abs(effects).max(axis=0), kind="stable")[:20]
+    largest = float(np.abs(effects).max()) or 1.0
+    with style():
+        size = (max(4.0, 0.42 * len(classes) + 2.6), 0.34 * len(order) + 1.0)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        axes.grid(False)
+        for row, feature in enumerate(order):
+            for column in range(len(classes)):
+                effect = float(effects[column, feature])
+                axes.add_patch(
+                    Rectangle(
+                        (column - 0.47, row - 0.47),
+                        0.94,
+                        0.94,
+                        facecolor=WARM if effect > 0 else ACCENT,
+                        alpha=(abs(effect) / largest) ** 0.7,
+                        linewidth=0,
+                    )
+                )
+        axes.set_xlim(-0.5, len(classes) - 0.5)
+        axes.set_ylim(len(order) - 0.5, -0.5)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        axes.tick_params(length=0)
+        longest = max(map(len, classes))
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if longest > 3 else 0)
+        axes.set_yticks(range(len(order)), [features[i] for i in order])
+        return svg(figure, "weights")
+
+
+def weight_image(weights: Float, shape: tuple[int, int], largest: float) -> str:
+    """Weights as pixels: red speaks for the class, blue against it, transparent is indifferent."""
+    pixels = np.empty((*shape, 4))
+    grid = weights.reshape(shape)
+    pixels[..., :3] = np.where(grid[..., None] > 0, (0.86, 0.27, 0.22), (0.16, 0.45, 0.86))
+    pixels[..., 3] = np.minimum(np.abs(grid) / largest, 1.0) ** 0.7
+    return _png(pixels)
+
+
+def example_image(pixels: npt.NDArray[Any], shape: tuple[int, int], unit: float) -> str:
+    """One example: ink where the input is bright."""
+    grey = np.clip(pixels.reshape(shape) / unit, 0.0, 1.0)
+    ink = np.zeros((*shape, 4))
+    ink[..., :3] = 0.0
+    ink[..., 3] = grey
+    return _png(ink)
+
+
+def _png(rgba: Float) -> str:
+    stream = io.BytesIO()
+    image.imsave(stream, rgba, format="png")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _spans_decades(axes: Any) -> bool:
+    values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    return bool(values.min() > 0 and values.max() / values.min() > 20)
+
+
+def _plain_log_ticks(axes: Any) -> None:
+    """0.2, 0.5, 1, 2 instead of powers of ten: a loss rarely spans two of them."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

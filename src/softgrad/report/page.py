@@ -1,0 +1,190 @@
+"""report.html: one file that needs nothing else, readable on light and on dark."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import numpy as np
+import numpy.typing as npt
+
+from softgrad.report import figures
+from softgrad.report.run import Run
+from softgrad.report.units import bytes_text, count_text, seconds_text
+
+Float = npt.NDArray[np.float64]
+
+_HARDEST = 12
+
+
+def render(run: Run, version: str) -> str:
+    """The whole page as text."""
+    template = Template(files("softgrad.report").joinpath("page.html").read_text("utf-8"))
+    image_width = run.train.image_shape[1] if run.train.image_shape else 0
+    return template.substitute(
+        title=escape(f"Softmax regression on {run.train.name}"),
+        summary=escape(_summary(run)),
+        warning=_warning(run),
+        tiles="\n".join(_tiles(run)),
+        sections="\n".join(_sections(run)),
+        footer=f"Written by softgrad {escape(version)}.",
+        tile_px=84 if image_width <= 16 else 176,
+    )
+
+
+def _summary(run: Run) -> str:
+    return (
+        f"{count_text(len(run.train.X))} training rows of {count_text(run.train.X.shape[1])}"
+        f" features, {len(run.model.classes_)} classes. Measured on"
+        f" {count_text(len(run.validation.X))} validation rows that took no part in training."
+    )
+
+
+def _warning(run: Run) -> str:
+    if run.model.solution_.converged:
+        return ""
+    return f'<p class="warning">{escape(run.status)}</p>'
+
+
+def _tiles(run: Run) -> list[str]:
+    check = run.gradient_check
+    memory = "–" if run.peak_memory_bytes is None else bytes_text(run.peak_memory_bytes)
+    state = "good" if check.passed else "bad"
+    return [
+        _tile(f"{run.metrics.accuracy:.2%}", "accuracy"),
+        _tile(f"{run.metrics.log_loss:.4f}", "log-loss (nats)"),
+        _tile(f"{run.metrics.ece:.2%}", "calibration error"),
+        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations"),
+        _tile(memory, "peak memory"),
+        _tile(f"{check.relative_error:.0e}", "gradient error against finite differences", state),
+    ]
+
+
+def _tile(value: str, label: str, state: str = "") -> str:
+    return f'<div class="tile {state}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
+
+
+def _sections(run: Run) -> list[str]:
+    classes = [str(label) for label in run.model.classes_]
+    sections = [
+        _section(
+            "Learning curve",
+            "Where the two losses part, the model learns what is particular to the training rows.",
+            f"<figure>{figures.learning_curve(run.history)}</figure>",
+        )
+        if run.history
+        else "",
+        _confusion_and_reliability(run, classes),
+        _weights(run, classes),
+        _hardest(run, classes),
+        _section("Details", "", _details(run)),
+    ]
+    return [section for section in sections if section]
+
+
+def _section(title: str, note: str, content: str) -> str:
+    text = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<section><h2>{escape(title)}</h2>{text}{content}</section>"
+
+
+def _confusion_and_reliability(run: Run, classes: list[str]) -> str:
+    reliability = _section(
+        "Reliability",
+        "Bars: how often predictions of this confidence were right. Red: how often they claimed to"
+        " be.",
+        f'<figure class="narrow">{figures.reliability_figure(run.metrics.calibration)}</figure>',
+    )
+    note = _mistakes(run, classes)
+    if len(classes) > figures.MOST_CLASSES_DRAWN:
+        return _section("Mistakes", note, "") + reliability
+    figure = figures.confusion_figure(run.metrics.confusion, classes)
+    if len(classes) > 14:
+        return _section("Confusion matrix", note, f"<figure>{figure}</figure>") + reliability
+    confusion = _section("Confusion matrix", note, f'<figure class="narrow">{figure}</figure>')
+    return f'<div class="columns">{confusion}{reliability}</div>'
+
+
+def _mistakes(run: Run, classes: list[str]) -> str:
+    mistakes = run.metrics.confusion.copy()
+    np.fill_diagonal(mistakes, 0)
+    total = int(mistakes.sum())
+    if total == 0:
+        return "No mistakes."
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:3]
+    pairs = [np.unravel_index(index, mistakes.shape) for index in order if mistakes.flat[index]]
+    named = ", ".join(
+        f"{classes[true]} taken for {classes[predicted]} ({mistakes[true, predicted]})"
+        for true, predicted in pairs
+    )
+    return f"{total} of {run.metrics.n_rows} rows are wrong. Most often: {named}."
+
+
+def _weights(run: Run, classes: list[str]) -> str:
+    coef = run.model.coef_
+    shown = classes if len(coef) > 1 else [f"{classes[1]} rather than {classes[0]}"]
+    shape = run.train.image_shape
+    if shape is not None and len(coef) <= 100:
+        largest = float(np.quantile(np.abs(coef), 0.995)) or 1.0
+        images = "".join(
+            f'<figure><span><img alt="weights of class {escape(name)}"'
+            f' src="{figures.weight_image(weights, shape, largest)}"></span>'
+            f"<figcaption><b>{escape(name)}</b></figcaption></figure>"
+            for name, weights in zip(shown, coef, strict=True)
+        )
+        note = "What each pixel says: red speaks for the class, blue against it."
+        return _section("Weights", note, f'<div class="images">{images}</div>')
+    if shape is None and len(coef) <= figures.MOST_CLASSES_WITH_COUNTS:
+        deviation = run.train.X.std(axis=0, dtype=np.float64)
+        names = run.train.feature_names or [str(i + 1) for i in range(coef.shape[1])]
+        figure = figures.strongest_weights(coef * deviation, names, shown)
+        note = (
+            "What one standard deviation more of a feature does to each class: red raises its"
+            " logit, blue lowers it. The strongest features first."
+        )
+        return _section("Weights", note, f'<figure class="narrow">{figure}</figure>')
+    return ""
+
+
+def _hardest(run: Run, classes: list[str]) -> str:
+    shape = run.validation.image_shape
+    if shape is None or run.metrics.accuracy == 1.0:
+        return ""
+    probabilities = run.model.predict_proba(run.validation.X)
+    predicted = probabilities.argmax(axis=1)
+    labels = run.validation.labels
+    wrong = np.flatnonzero(run.model.classes_[predicted] != labels)
+    confidence = probabilities[wrong, predicted[wrong]]
+    worst = wrong[np.argsort(-confidence, kind="stable")[:_HARDEST]]
+    images = "".join(
+        f'<figure><span><img alt="a {escape(str(labels[row]))}"'
+        f' src="{figures.example_image(run.validation.X[row], shape, run.validation.unit)}"></span>'
+        f"<figcaption><b>{escape(str(labels[row]))}</b> taken for"
+        f" <b>{escape(classes[predicted[row]])}</b><br>"
+        f"{probabilities[row, predicted[row]]:.1%} sure</figcaption></figure>"
+        for row in worst
+    )
+    note = "The wrong predictions that the model was most sure of."
+    return _section("Surest mistakes", note, f'<div class="images examples">{images}</div>')
+
+
+def _details(run: Run) -> str:
+    solution = run.model.solution_
+    check = run.gradient_check
+    rows = {
+        "Objective": "mean cross-entropy + ||W||² / (2 C N), intercepts free",
+        "C": f"{run.C:g}"
+        + (f", on inputs divided by {run.train.unit:g}" if run.train.unit != 1 else ""),
+        "Solver": f"L-BFGS: {solution.iterations} iterations, {solution.evaluations} evaluations",
+        "Stopped because": solution.status.value,
+        "Objective reached": f"{solution.value:.8g}",
+        "Gradient": f"{solution.grad_norm:.2e} (tolerance {run.model.tol:g})",
+        "Gradient check": (
+            f"relative error {check.relative_error:.1e} over {check.directions} directions,"
+            f" limit {check.tolerance:g}"
+        ),
+    }
+    body = "".join(
+        f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows.items()
+    )
+    return f'<div class="scroll"><table>{body}</table></div>'

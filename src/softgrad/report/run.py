@@ -1,0 +1,65 @@
+"""The record of one training run: what the terminal, metrics.json and the report all show."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from softgrad.data import Dataset
+from softgrad.estimators import SoftmaxRegression
+from softgrad.optimize import GradientCheck
+from softgrad.report.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """One iteration. Losses are means; validation figures are NaN without validation rows."""
+
+    iteration: int
+    seconds: float
+    objective: float
+    grad_norm: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished (or interrupted) training run. ``metrics`` are those of the validation rows."""
+
+    model: SoftmaxRegression
+    C: float
+    train: Dataset
+    validation: Dataset
+    metrics: Metrics
+    history: list[HistoryPoint]
+    gradient_check: GradientCheck
+    seconds: float
+    peak_memory_bytes: int | None
+    status: str
+    interrupted: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The contents of metrics.json."""
+        solution = self.model.solution_
+        return {
+            "accuracy": self.metrics.accuracy,
+            "log_loss": self.metrics.log_loss,
+            "ece": self.metrics.ece,
+            "seconds": self.seconds,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "gradient_check": asdict(self.gradient_check) | {"passed": self.gradient_check.passed},
+            "data": self.train.name,
+            "n_train": len(self.train.X),
+            "n_validation": len(self.validation.X),
+            "n_features": self.train.X.shape[1],
+            "classes": self.model.classes_.tolist(),
+            "C": self.C,
+            "objective": solution.value,
+            "grad_norm": solution.grad_norm,
+            "iterations": solution.iterations,
+            "evaluations": solution.evaluations,
+            "converged": solution.converged,
+            "interrupted": self.interrupted,
+            "confusion": self.metrics.confusion.tolist(),
+        }

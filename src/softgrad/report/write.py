@@ -1,0 +1,58 @@
+"""The files of a training run: model.softgrad, metrics.json, report.html."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from softgrad.data.atomic import atomic_write
+from softgrad.errors import SoftgradError
+from softgrad.modelfile import TrainedOn, save_model
+from softgrad.report.page import render
+from softgrad.report.run import Run
+
+MODEL_FILE = "model.softgrad"
+METRICS_FILE = "metrics.json"
+REPORT_FILE = "report.html"
+
+
+class OutputError(SoftgradError, OSError):
+    """A folder or file that cannot be written. The message names the cause and the remedy."""
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make sure, before any work is done, that results can be written to ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise OutputError(f"{str(folder)!r} is a file. Give --out a folder.") from None
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {str(folder)!r}: {error.strerror}. Give --out another folder."
+        ) from None
+
+
+def write_run(run: Run, folder: Path, version: str) -> list[Path]:
+    """Write the three files, each whole or not at all; everything is made before any is written."""
+    page = render(run, version).encode()
+    metrics = (json.dumps(run.as_json(), indent=2) + "\n").encode()
+    paths = [folder / MODEL_FILE, folder / METRICS_FILE, folder / REPORT_FILE]
+    save_model(
+        run.model,
+        paths[0],
+        TrainedOn(
+            name=run.train.name,
+            n_rows=len(run.train.X),
+            target_name=run.train.target_name,
+            feature_names=run.train.feature_names,
+            image_shape=run.train.image_shape,
+            unit=run.train.unit,
+        ),
+    )
+    for path, content in zip(paths[1:], (metrics, page), strict=True):
+        with atomic_write(path) as file:
+            file.write(content)
+    return paths
