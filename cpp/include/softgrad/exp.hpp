@@ -130,9 +130,9 @@ SOFTGRAD_INLINE DD exp_dd_biased(vd zh, vd zl) {
   p = fma(p, r, splat(0x1.555555555083ep-5));
   p = fma(p, r, splat(0x1.55555555554f9p-3));
   p = fma(p, r, splat(0x1.000000000000ap-1));
-  vd u = fma(p, r * r, rl);
   vd h = 1.0 + r;
-  vd l = ((1.0 - h) + r) + u;
+  vd l = fma(p, r * r, (1.0 - h) + r);
+  l = fma(rl, h + l, l);  // exp(r + rl) = exp(r) (1 + rl): |rl| <= 2^-43
   vd e = h + l;
   vd f = (h - e) + l;
   vd scale = (vd)((vul)((vl)t - ((vl)splat(round_d) - (1023 + 54))) << 52);
@@ -201,8 +201,8 @@ struct CarefulExp<double, tempered> {
     if (!tempered) return {d.hi, d.lo, is_max};
     DD z = two_product(d.hi, inverse);
     vd low = z.lo + (d.hi * inverse_low + d.lo * inverse);
-    vl far = z.hi < -1100.0;
-    return {z.hi, far ? vd{} : low, is_max};
+    vl ordinary = z.hi > -1e300;
+    return {z.hi, ordinary ? low : vd{}, is_max};
   }
   // exp times 2^54 as two doubles. NaN passes.
   SOFTGRAD_INLINE DD operator()(vd x) const {

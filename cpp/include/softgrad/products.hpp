@@ -55,16 +55,15 @@ SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
     const double reference = double(g[from + argmax_of(p + from, n, &max)]);
     const vd r = splat(reference);
     Sum16 mean = zero_sum();
-    D16 mass = all16(0.0);
-    // Quads share an accumulator: float32 products are exact in double.
+    Sum16 mass = zero_sum();
     visit_pair(p + from, g + from, n, [&](D16 u, D16 v) {
       SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - r);
       accumulate_as<T>(mean, v);
-      if (many) mass = add16(mass, u);
+      if (many) accumulate_as<T>(mass, u);
     });
     const DD m = combine_lanes(mean);
     const double block_mean = sizeof(T) == 4 ? m.hi[0] : plain<T>(m);
-    const double block_mass = many ? sum_lanes(mass) : 0;
+    const double block_mass = many ? plain<T>(combine_lanes(mass)) : 0;
     if (b == 0) {
       c = {reference, block_mean};
       best = double(max), weight = block_mass;
