@@ -1,0 +1,71 @@
+"""Softmax and everything that people differentiate through it.
+
+Every function is an object that carries its derivatives:
+
+>>> import softgrad as sg
+>>> x = [2.0, 1.0, 0.0]
+>>> sg.softmax(x).round(3)
+array([0.665, 0.245, 0.09 ])
+>>> sg.softmax.vjp(x, [1.0, 0.0, 0.0]).round(3)
+array([ 0.223, -0.163, -0.06 ])
+>>> loss, grad = sg.cross_entropy.value_and_grad([x], [0])
+
+See ``help(sg.softmax)``. Importing loads NumPy and the compiled kernels, nothing else; the
+classifier ``SoftmaxRegression`` loads scikit-learn when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from softgrad._threads import get_num_threads, num_threads, set_num_threads
+from softgrad.functions.activations import sigmoid
+from softgrad.functions.logsumexp import logsumexp
+from softgrad.functions.losses import cross_entropy
+from softgrad.functions.softmax import log_softmax, softmax
+
+if TYPE_CHECKING:
+    from softgrad._info import info, show_info
+    from softgrad.estimators import SoftmaxRegression
+
+    __version__: str
+
+__all__ = [
+    "SoftmaxRegression",
+    "__version__",
+    "cross_entropy",
+    "get_num_threads",
+    "info",
+    "log_softmax",
+    "logsumexp",
+    "num_threads",
+    "set_num_threads",
+    "show_info",
+    "sigmoid",
+    "softmax",
+]
+
+_LAZY = {
+    "SoftmaxRegression": "softgrad.estimators",
+    "info": "softgrad._info",
+    "show_info": "softgrad._info",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("softgrad")
+    elif name in _LAZY:
+        from importlib import import_module
+
+        value = getattr(import_module(_LAZY[name]), name)
+    else:
+        raise AttributeError(f"module 'softgrad' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
