@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from softgrad import __version__
-from softgrad.cli.errors import BAD_INPUT, INTERRUPTED, one_line
+from softgrad.cli.errors import BAD_INPUT, INTERRUPTED, TrainingInterruptedError, one_line
 
 app = typer.Typer(
     name="softgrad",
@@ -38,8 +38,10 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments, prog_name="softgrad", standalone_mode=False)
         sys.stdout.flush()
+    except TrainingInterruptedError as error:
+        return _end(str(error), INTERRUPTED)
     except typer.Abort:
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0
@@ -47,9 +49,15 @@ def run(arguments: list[str]) -> int:
         message = one_line(error)
         if message is None:
             raise
-        print(f"softgrad: {message}", file=sys.stderr)
-        return BAD_INPUT
-    return code if isinstance(code, int) else 0
+        return _end(message, BAD_INPUT)
+    if code == INTERRUPTED:
+        return _end("Interrupted; nothing was written.", INTERRUPTED)
+    return 0
+
+
+def _end(message: str, code: int) -> int:
+    print(f"softgrad: {message}", file=sys.stderr)
+    return code
 
 
 def _version(wanted: bool) -> None:
@@ -104,7 +112,7 @@ def train(
     """
     from softgrad.cli.train import Options, train_command
 
-    code = train_command(
+    train_command(
         Options(
             source=source,
             target=target,
@@ -119,7 +127,6 @@ def train(
             balanced=balanced,
         )
     )
-    raise typer.Exit(code)
 
 
 @app.command()

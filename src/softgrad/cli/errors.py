@@ -10,6 +10,10 @@ BAD_INPUT = 2
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
+class TrainingInterruptedError(SoftgradError):
+    """Training ended with Ctrl-C and there is a model; the message says where it is."""
+
+
 def one_line(error: Exception) -> str | None:
     """Cause and remedy on one line; None for what can only be a fault in the program."""
     if hasattr(error, "format_message"):  # the parser's own errors

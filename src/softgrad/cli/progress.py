@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from softgrad.report.run import HistoryPoint
 
@@ -29,10 +29,8 @@ class TrainingDisplay:
         self.next_line = 1
         self.last_time = -math.inf
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=9),
             TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
             console=out,
             transient=False,
             disable=not out.is_terminal,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from rich.markup import escape
 
 from softgrad import __version__
 from softgrad.cli.console import console, figures_table, metrics_rows, print_confusion
-from softgrad.cli.errors import INTERRUPTED
+from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
 from softgrad.cli.progress import TrainingDisplay
 from softgrad.data import (
@@ -53,18 +52,9 @@ class Options:
     balanced: bool
 
 
-def train_command(options: Options) -> int:
-    """Train and report; returns the exit code."""
-    try:
-        return _train(options, console())
-    except KeyboardInterrupt:
-        print(
-            "softgrad: Interrupted before there was a model; nothing was written.", file=sys.stderr
-        )
-        return INTERRUPTED
-
-
-def _train(options: Options, out: Console) -> int:
+def train_command(options: Options) -> None:
+    """Train, measure, report."""
+    out = console()
     if not options.C > 0:
         raise OptionError(f"--C must be above 0, but is {options.C:g}. Try 1.")
     data = read_labelled(options.source, options.target, options.labels, options.drop)
@@ -74,7 +64,8 @@ def _train(options: Options, out: Console) -> int:
     out.print(
         f"[bold]{escape(data.name)}[/]  {count_text(len(train.X))} training and"
         f" {count_text(len(validation.X))} validation rows, {count_text(data.X.shape[1])} features,"
-        f" {len(np.unique(data.labels))} classes"
+        f" {len(np.unique(data.labels))} classes",
+        soft_wrap=True,
     )
     run = _fit(train, validation, options, out)
     _print_run(run, out)
@@ -84,19 +75,19 @@ def _train(options: Options, out: Console) -> int:
         for path in paths:
             out.print(f"wrote {path}", markup=False, soft_wrap=True)
     if run.interrupted:
-        kept = f"kept in {options.out}" if options.out is not None else "measured above (no --out)"
-        print(f"softgrad: Interrupted; the best model so far is {kept}.", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+        kept = "measured above, but not kept: there is no --out"
+        if options.out is not None:
+            kept = f"kept in {options.out}"
+        raise TrainingInterruptedError(f"Interrupted; the best model so far is {kept}.")
 
 
 def _split(data: Dataset, options: Options) -> tuple[Dataset, Dataset]:
+    check_classes(data.labels, data.name, data.target_name)
     train_rows, validation_rows = stratified_split(data.labels, options.validation, options.seed)
-    check_classes(data.labels, len(train_rows), data.name, data.target_name)
     if len(validation_rows) == 0:
         raise DataError(
-            f"{data.name}: {len(data.X)} rows in {len(np.unique(data.labels))} classes leave none"
-            " for validation. Provide more rows, or a larger --validation."
+            f"{data.name}: none of the {len(data.X)} rows is left for validation."
+            " Provide more rows, or a larger --validation."
         )
     return data.take(train_rows), data.take(validation_rows)
 
@@ -158,7 +149,8 @@ def _check_gradient(model: SoftmaxRegression, train: Dataset, out: Console) -> G
     verdict = "[green]agrees[/]" if check.passed else "[bold red]DISAGREES[/]"
     out.print(
         f"gradient {verdict} with finite differences: relative error {check.relative_error:.1e}"
-        f" over {check.directions} directions (limit {check.tolerance:g})"
+        f" over {check.directions} directions (limit {check.tolerance:g})",
+        soft_wrap=True,
     )
     return check
 

@@ -54,7 +54,7 @@ def check_numbers(X: Array, name: str, feature_names: list[str] | None = None) -
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             what = "NaN" if np.isnan(X[start + row, column]) else "an infinite value"
-            where = feature_names[column] if feature_names else column + 1
+            where = feature_names[column] if feature_names else int(column) + 1
             raise DataError(
                 f"{name}: row {start + row + 1}, column {where!r} holds {what}."
                 " Remove such rows or fill in a number."

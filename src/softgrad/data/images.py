@@ -13,7 +13,10 @@ Array = npt.NDArray[Any]
 
 
 def as_rows(X: Array, name: str) -> tuple[Array, tuple[int, int] | None, float]:
-    """Rows (N, D), height and width of an image (if it is one), and the value that means one."""
+    """Rows (N, D), height and width of an image (if it is one), and the value that means one.
+
+    Images of uint8 count from 0 to 255, unless none of their pixels is brighter than 16.
+    """
     if X.dtype.kind not in "biuf":
         raise DataError(f"{name}: features of type {X.dtype} are not numbers. Convert them first.")
     if X.ndim < 2 or X.size == 0:

@@ -54,7 +54,7 @@ def check_labels(labels: Array, name: str) -> Array:
     return labels
 
 
-def check_classes(labels: Array, n_train: int, name: str, target: str) -> None:
+def check_classes(labels: Array, name: str, target: str) -> None:
     """Raise :class:`DataError` unless a classifier can be trained on these labels."""
     classes = np.unique(labels)
     if len(classes) == 1:
@@ -62,11 +62,11 @@ def check_classes(labels: Array, n_train: int, name: str, target: str) -> None:
             f"{name}: only one class, {classes[0]!s}, in {target!r}."
             " A classifier needs at least two: check the target and any filter."
         )
-    if len(classes) > n_train:
+    if 2 * len(classes) > len(labels):
         raise DataError(
-            f"{name}: more classes than rows to train on: {len(classes)} different values of"
-            f" {target!r}, {n_train} training rows. Is it an identifier? Choose another --target,"
-            " or provide more rows."
+            f"{name}: more classes than its rows can teach: {len(classes)} different values of"
+            f" {target!r} in {len(labels)} rows. Is it an identifier or a measurement? Choose"
+            " another --target, or provide at least two rows for each class."
         )
 
 

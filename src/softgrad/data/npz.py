@@ -36,7 +36,10 @@ def read_npz(path: Path, target: str | None = None, *, labelled: bool = True) ->
             f"{name} is damaged or not an NPZ file. Write it again with savez."
         ) from None
     except ValueError as error:
-        raise DataError(f"{name} cannot be read safely: {error}") from None
+        raise DataError(
+            f"{name} cannot be read without running code: {error}"
+            " Save arrays of numbers or text, not of Python objects."
+        ) from None
     rows, image_shape, unit = as_rows(X, name)
     check_numbers(rows, name)
     if y is not None:

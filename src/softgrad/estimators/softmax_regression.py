@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from softgrad.estimators.convergence import explain
 from softgrad.estimators.objective import Objective
+from softgrad.functions._one_thread_each import one_thread_each
 from softgrad.functions.linear import linear_logits
 from softgrad.functions.softmax import log_softmax, softmax
 from softgrad.optimize import Iterate, Solution, Status, minimize_lbfgs
@@ -158,9 +159,10 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                     )
                 )
 
-        solution = minimize_lbfgs(
-            objective, start, tol=self.tol, max_iter=self.max_iter, callback=report
-        )
+        with one_thread_each():  # once, instead of in every evaluation
+            solution = minimize_lbfgs(
+                objective, start, tol=self.tol, max_iter=self.max_iter, callback=report
+            )
         self.coef_, self.intercept_ = objective.coef_intercept(solution.x)
         self.n_iter_ = solution.iterations
         self.objective_ = solution.value

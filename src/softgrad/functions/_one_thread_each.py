@@ -12,10 +12,11 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
-from softgrad._threads import num_threads
+from softgrad._threads import get_num_threads, num_threads
 
 _lock = threading.Lock()
 _entered = 0
+_shared_by = 1  # threads that there were before the first computation took its limits
 _limits = ExitStack()
 
 
@@ -27,16 +28,20 @@ def _controller() -> Any:
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Within the block every BLAS call and every kernel uses the calling thread alone."""
-    global _entered
+def one_thread_each() -> Iterator[int]:
+    """Within the block every BLAS call and every kernel uses the calling thread alone.
+
+    Gives the number of threads over which row blocks may be shared out instead.
+    """
+    global _entered, _shared_by
     with _lock:
         if _entered == 0:
+            _shared_by = get_num_threads()
             _limits.enter_context(_controller().limit(limits=1, user_api="blas"))
             _limits.enter_context(num_threads(1))
         _entered += 1
     try:
-        yield
+        yield _shared_by
     finally:
         with _lock:
             _entered -= 1

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softgrad._threads import get_num_threads
 from softgrad.functions._one_thread_each import one_thread_each
 from softgrad.functions.losses import cross_entropy
 
@@ -69,7 +68,7 @@ def linear_cross_entropy(
         bias = bias - weight @ shift
 
     n_rows = X.shape[0]
-    groups = _groups(n_rows, weight.shape[0])
+    groups = _groups(n_rows, weight.shape[0], _Blocks(X, weight, block_shift).block_rows)
 
     def one_group(group: int) -> tuple[list[float], Float, Float]:
         start, stop = groups[group], groups[group + 1]
@@ -79,12 +78,12 @@ def linear_cross_entropy(
 
     n_groups = len(groups) - 1
     work = n_rows * weight.size if not sparse else X.nnz * weight.shape[0]
-    n_threads = min(get_num_threads(), n_groups, 1 + work // _WORK_PER_THREAD)
 
     losses: list[float] = []
     grad_weight = np.zeros_like(weight)
     grad_bias = np.zeros_like(bias)
-    with one_thread_each():
+    with one_thread_each() as shared_by:
+        n_threads = min(shared_by, n_groups, 1 + work // _WORK_PER_THREAD)
         for part in _in_order(one_group, n_groups, n_threads):
             losses += part[0]
             grad_weight += part[1]
@@ -173,9 +172,9 @@ class _Blocks:
         return product
 
 
-def _groups(n_rows: int, n_outputs: int) -> list[int]:
+def _groups(n_rows: int, n_outputs: int, block_rows: int) -> list[int]:
     """Bounds of the groups: few enough that their (C, D) gradients stay smaller than the data."""
-    n_groups = min(_GROUPS, max(1, n_rows // max(_BLOCK_ROWS[0], 4 * n_outputs)))
+    n_groups = min(_GROUPS, max(1, n_rows // max(block_rows, 4 * n_outputs)))
     return [n_rows * group // n_groups for group in range(n_groups + 1)]
 
 

@@ -21,13 +21,14 @@ Float = npt.NDArray[np.float64]
 
 MOST_CLASSES_WITH_COUNTS = 30
 MOST_CLASSES_DRAWN = 200
+MOST_CLASSES_BESIDE = 14  # a confusion matrix that leaves room for a figure beside it
 
 
 def learning_curve(history: list[HistoryPoint]) -> str:
     """Objective and validation loss, and the gradient's way down, by iteration."""
     iterations = [point.iteration for point in history]
     with style():
-        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+        figure = Figure(figsize=(10.2, 3.6), layout="constrained")
         loss, gradient = figure.subplots(1, 2)
         loss.plot(
             iterations, [p.objective for p in history], color=ACCENT, label="training objective"
@@ -35,7 +36,7 @@ def learning_curve(history: list[HistoryPoint]) -> str:
         validation = np.array([p.validation_loss for p in history])
         if np.isfinite(validation).any():
             loss.plot(iterations, validation, color=WARM, label="validation log-loss")
-        loss.legend(loc="upper right")
+        loss.legend(loc="best")
         loss.set_title("Loss")
         gradient.plot(iterations, [p.grad_norm for p in history], color=ACCENT)
         gradient.set_title("Largest component of the gradient")
@@ -55,7 +56,7 @@ def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> st
     n_classes = len(classes)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     counts = n_classes <= MOST_CLASSES_WITH_COUNTS
-    side = min(9.0, max(3.6, 0.46 * n_classes + 1.2))
+    side = min(10.2 if n_classes > MOST_CLASSES_BESIDE else 5.2, 0.42 * n_classes + 1.9)
     with style():
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.subplots()
@@ -81,7 +82,7 @@ def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> st
                     str(confusion[true, predicted]),
                     ha="center",
                     va="center_baseline",
-                    fontsize=10 if n_classes <= 14 else 7,
+                    fontsize=10 if n_classes <= MOST_CLASSES_BESIDE else 7,
                     color=ON_ACCENT if alpha > 0.55 else INK,
                 )
         axes.set_xlim(-0.5, n_classes - 0.5)
@@ -91,7 +92,7 @@ def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> st
             spine.set_visible(False)
         axes.tick_params(length=0)
         if n_classes <= 2 * MOST_CLASSES_WITH_COUNTS:
-            size = 10 if n_classes <= 14 else 7 if n_classes <= 30 else 5
+            size = 10 if n_classes <= MOST_CLASSES_BESIDE else 7 if n_classes <= 30 else 5
             longest = max(map(len, classes))
             axes.set_xticks(
                 range(n_classes), classes, fontsize=size, rotation=90 if longest > 3 else 0
@@ -108,7 +109,7 @@ def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> st
 def reliability_figure(bins: list[CalibrationBin]) -> str:
     """How often predictions of a confidence are right: on the diagonal, as often as they claim."""
     with style():
-        figure = Figure(figsize=(4.8, 4.8), layout="constrained")
+        figure = Figure(figsize=(4.2, 4.6), layout="constrained")
         axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         for bin in bins:
@@ -133,7 +134,7 @@ def strongest_weights(effects: Float, features: list[str], classes: list[str]) -
     order = np.argsort(-np.abs(effects).max(axis=0), kind="stable")[:20]
     largest = float(np.abs(effects).max()) or 1.0
     with style():
-        size = (max(4.0, 0.42 * len(classes) + 2.6), 0.34 * len(order) + 1.0)
+        size = (min(10.2, max(5.0, 0.34 * len(classes) + 3.0)), 0.32 * len(order) + 1.0)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         axes.grid(False)

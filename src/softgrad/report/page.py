@@ -93,15 +93,15 @@ def _confusion_and_reliability(run: Run, classes: list[str]) -> str:
         "Reliability",
         "Bars: how often predictions of this confidence were right. Red: how often they claimed to"
         " be.",
-        f'<figure class="narrow">{figures.reliability_figure(run.metrics.calibration)}</figure>',
+        f"<figure>{figures.reliability_figure(run.metrics.calibration)}</figure>",
     )
     note = _mistakes(run, classes)
     if len(classes) > figures.MOST_CLASSES_DRAWN:
         return _section("Mistakes", note, "") + reliability
     figure = figures.confusion_figure(run.metrics.confusion, classes)
-    if len(classes) > 14:
+    if len(classes) > figures.MOST_CLASSES_BESIDE:
         return _section("Confusion matrix", note, f"<figure>{figure}</figure>") + reliability
-    confusion = _section("Confusion matrix", note, f'<figure class="narrow">{figure}</figure>')
+    confusion = _section("Confusion matrix", note, f"<figure>{figure}</figure>")
     return f'<div class="columns">{confusion}{reliability}</div>'
 
 
@@ -142,7 +142,7 @@ def _weights(run: Run, classes: list[str]) -> str:
             "What one standard deviation more of a feature does to each class: red raises its"
             " logit, blue lowers it. The strongest features first."
         )
-        return _section("Weights", note, f'<figure class="narrow">{figure}</figure>')
+        return _section("Weights", note, f"<figure>{figure}</figure>")
     return ""
 
 
@@ -161,11 +161,15 @@ def _hardest(run: Run, classes: list[str]) -> str:
         f' src="{figures.example_image(run.validation.X[row], shape, run.validation.unit)}"></span>'
         f"<figcaption><b>{escape(str(labels[row]))}</b> taken for"
         f" <b>{escape(classes[predicted[row]])}</b><br>"
-        f"{probabilities[row, predicted[row]]:.1%} sure</figcaption></figure>"
+        f"{_sure(probabilities[row, predicted[row]])} sure</figcaption></figure>"
         for row in worst
     )
     note = "The wrong predictions that the model was most sure of."
     return _section("Surest mistakes", note, f'<div class="images examples">{images}</div>')
+
+
+def _sure(probability: float) -> str:
+    return "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
 
 
 def _details(run: Run) -> str:

@@ -62,8 +62,10 @@ def svg(figure: Figure, name: str) -> str:
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    # Its natural size, so that all figures have letters of one size; narrower on narrow screens.
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    pixels = round(figure.get_figwidth() * 96)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', rf'\1 style="width: {pixels}px"', text, count=1)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
