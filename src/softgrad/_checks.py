@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,7 @@ from softgrad.errors import (
 )
 
 REDUCTIONS = ("none", "sum", "mean")
-_NATIVE = {"float32", "float64"}
-_HALF = {"float16", "bfloat16"}  # by name: bfloat16 belongs to ml_dtypes, which need not be there
+_NUMBER = (int, float, np.integer, np.floating)
 
 
 # --- Arrays of numbers ---------------------------------------------------------------------------
@@ -41,10 +40,10 @@ def floats(x: ArrayLike, name: str) -> tuple[Array, np.dtype[Any]]:
     """``x`` as an aligned float32 or float64 array, and the type that results for it have."""
     array = _array(x, name)
     dtype = array.dtype
-    if dtype.name in _HALF:
+    if _is_half(dtype):
         return array.astype(np.float32), dtype
-    if dtype.name in _NATIVE:
-        result = np.dtype(dtype.name)  # in the byte order of this machine
+    if dtype.char in "fd":
+        result = dtype.newbyteorder("=")
     elif dtype.kind in "biu":
         result = np.dtype(np.float64)
     else:
@@ -83,7 +82,14 @@ def _array(x: ArrayLike, name: str) -> Array:
         ) from error
 
 
-def _dtype_hint(x: ArrayLike, dtype: np.dtype[Any]) -> str:
+def _is_half(dtype: np.dtype[Any]) -> bool:
+    # bfloat16 by name, which is slow to ask for: ml_dtypes, its home, need not be installed.
+    return dtype.char == "e" or (dtype.kind == "V" and dtype.name == "bfloat16")
+
+
+def _dtype_hint(x: object, dtype: np.dtype[Any]) -> str:
+    if x is None:
+        return " None was passed."
     if dtype.kind == "c":
         return " For complex numbers the real part may be meant: x.real."
     if dtype.kind == "O":
@@ -121,7 +127,7 @@ def axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 def _integer(value: object, name: str) -> int:
     accepted = "an int, a tuple of ints or None" if name == "axis" else "an int"
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, (bool, np.bool_)):
         raise OptionTypeError(f"{name}={value!r} is a truth value; accepted is {accepted}.")
     try:
         return operator.index(value)  # type: ignore[arg-type]
@@ -153,9 +159,7 @@ def mask(where: ArrayLike | None, shape: Shape) -> BoolArray | None:
 
 def number(value: object, name: str, accepted: str, test: Callable[[float], bool]) -> float:
     """An option that is one number, within the range that ``accepted`` describes."""
-    if isinstance(value, bool | np.bool_) or not isinstance(
-        value, int | float | np.integer | np.floating
-    ):
+    if isinstance(value, bool) or not isinstance(value, _NUMBER):
         shown = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
         raise OptionTypeError(f"{name}={shown} is not a number; accepted is {accepted}.")
     result = float(value)
@@ -195,13 +199,12 @@ def weights(values: ArrayLike | None, name: str, shape: Shape, meaning: str) -> 
     array, _ = floats(values, name)
     if array.shape != shape:
         raise ShapeError(f"{name} has shape {array.shape}; {meaning} is shape {shape}.")
-    _refuse_first(
-        ~((array >= 0) & (array < np.inf)),
-        lambda at: WeightError(
-            f"{name}{_place(at)} is {array[at]}; weights are finite and not negative. For signed "
-            "factors use reduction='none' and multiply the losses, or vjp with a cotangent."
-        ),
-    )
+    if not _finite_and_not_negative(array):
+        at = _first(~((array >= 0) & (array < np.inf)))
+        raise WeightError(
+            f"{name} holds {array[at]}{_place(at)}; weights are finite and not negative. For "
+            "signed factors use reduction='none' and multiply the losses, or vjp with a cotangent."
+        )
     return np.ascontiguousarray(array, dtype=np.float64).reshape(shape)
 
 
@@ -223,10 +226,10 @@ def target(
                 f"the logits' {shape} without the class axis.{_index_hint(array, shape, rows)}"
             )
         return array
-    if array.dtype.kind != "f" and array.dtype.name not in _HALF:
+    if array.dtype.kind != "f" and not _is_half(array.dtype):
         shown = "an object" if array.dtype.kind == "O" else f"of dtype {array.dtype}"
         raise TargetError(
-            f"target is {shown} (from a {type(values).__name__}); accepted are class indices, of an "
+            f"target is {shown} (a {type(values).__name__}); accepted are class indices, of an "
             "integer dtype, and probabilities along the class axis, of a floating dtype."
         )
     if array.shape != shape:
@@ -251,63 +254,62 @@ def _index_hint(array: Array, shape: Shape, rows: Shape) -> str:
 
 def class_indices(array: Array, classes: int, ignored: int | None) -> Array:
     """Indices as int64, each in 0..C-1 or equal to ``ignore_index``."""
-    bad = (array < 0) | (array >= classes)
-    if ignored is not None:
-        bad &= array != ignored
-
-    def error(at: tuple[int, ...]) -> TargetError:
-        accepted = f"0..{classes - 1}" if classes else "none, for there are no classes"
-        also = "" if ignored is None else f", or ignore_index={ignored}"
-        hint = ""
-        wrong = array[bad]
-        if np.all(wrong == classes) and not np.any(array == 0):
-            hint = " Labels that start at 1 need target - 1."
-        elif np.all(wrong == wrong[0]) and wrong[0] < 0:
-            hint = f" If it marks rows to be left out, pass ignore_index={wrong[0]}."
-        return TargetError(
-            f"target{_place(at)} is {array[at]}; class indices for {classes} classes are "
-            f"{accepted}{also}.{hint}"
-        )
-
-    _refuse_first(bad, error)
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        bad = (array < 0) | (array >= classes)
+        if ignored is not None:
+            bad &= array != ignored
+        if np.any(bad):
+            raise _bad_index(array, bad, classes, ignored)
     return np.ascontiguousarray(array, dtype=np.int64).reshape(array.shape)
+
+
+def _bad_index(array: Array, bad: BoolArray, classes: int, ignored: int | None) -> TargetError:
+    at, wrong = _first(bad), array[bad]
+    accepted = f"0..{classes - 1}" if classes else "none, for there are no classes"
+    also = "" if ignored is None else f", or ignore_index={ignored}"
+    hint = ""
+    if np.all(wrong == classes) and not np.any(array == 0):
+        hint = " Labels that start at 1 need target - 1."
+    elif np.all(wrong == wrong[0]) and wrong[0] < 0:
+        hint = f" If it marks rows to be left out, pass ignore_index={wrong[0]}."
+    return TargetError(
+        f"target holds {array[at]}{_place(at)}; class indices for {classes} classes are "
+        f"{accepted}{also}.{hint}"
+    )
 
 
 def probabilities(array: Array) -> Array:
     """Target probabilities, finite and not negative; rows need not sum to 1."""
-    if array.size and not (array.min() >= 0 and array.max() < np.inf):
-        _refuse_first(
-            ~((array >= 0) & (array < np.inf)),
-            lambda at: TargetError(
-                f"target{_place(at)} is {array[at]}; probabilities are finite and not negative. "
-                "Log-probabilities or logits need softgrad.softmax before they are a target."
-            ),
+    if not _finite_and_not_negative(array):
+        at = _first(~((array >= 0) & (array < np.inf)))
+        raise TargetError(
+            f"target holds {array[at]}{_place(at)}; probabilities are finite and not negative. "
+            "Log-probabilities or logits need softgrad.softmax before they are a target."
         )
     return array
 
 
 def target_within_mask(allowed: BoolArray, wanted: str) -> None:
     """Refuse a target that gives weight to a masked class; ``allowed`` is False where one does."""
-    _refuse_first(
-        ~allowed,
-        lambda at: TargetError(
-            f"target{_place(at)} {wanted} a class that the mask `where` leaves out; a target needs "
-            "a class that takes part. Leave rows out with ignore_index or sample_weight instead."
-        ),
-    )
+    if not np.all(allowed):
+        raise TargetError(
+            f"target {wanted} a class that the mask `where` leaves out{_place(_first(~allowed))}; "
+            "a target needs a class that takes part. Leave rows out with ignore_index or "
+            "sample_weight instead."
+        )
 
 
-def _refuse_first(bad: BoolArray, error: Callable[[tuple[int, ...]], Exception]) -> None:
-    if np.any(bad):
-        _raise(error(tuple(int(k) for k in np.unravel_index(np.argmax(bad), bad.shape))))
+def _finite_and_not_negative(array: Array) -> bool:
+    return not array.size or bool(array.min() >= 0 and array.max() < np.inf)  # false for NaN
 
 
-def _raise(error: Exception) -> NoReturn:
-    raise error
+def _first(bad: BoolArray) -> tuple[int, ...]:
+    """The position of the first True."""
+    return tuple(int(k) for k in np.unravel_index(np.argmax(bad), bad.shape))
 
 
 def _place(at: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, at))}]" if at else ""
+    return f" at [{', '.join(map(str, at))}]" if at else ""
 
 
 # --- Results -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from softgrad import _checks, _native
 from softgrad._protocol import deliver
-from softgrad._typing import Array, ArrayLike, Axis, BoolArray, Reduction
+from softgrad._typing import Array, ArrayLike, Axis, BoolArray
 from softgrad.errors import OptionError, TargetError
 from softgrad.functions._rows import Rows, prepare, times
 
@@ -138,7 +138,7 @@ def prepare_loss(
     logits: ArrayLike,
     target: ArrayLike,
     axis: Axis,
-    reduction: Reduction,
+    reduction: object,
     sample_weight: ArrayLike | None,
     class_weight: ArrayLike | None,
     ignore_index: int | None,

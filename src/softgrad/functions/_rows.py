@@ -57,7 +57,7 @@ class Rows(NamedTuple):
             return array
         last = tuple(range(-len(self.class_axes), 0))
         apart = tuple(self.shape[k] for k in self.class_axes)
-        return np.moveaxis(array.reshape(*self.row_shape, *apart), last, self.class_axes)
+        return np.moveaxis(array.reshape((*self.row_shape, *apart)), last, self.class_axes)
 
     def like(self, array: ArrayLike, name: str, meaning: str = "x") -> Array:
         """A cotangent or tangent as rows; what stands at masked entries takes no part."""
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
         if out is None or not plain:
             return None
         buffer = _checks.out(out, self.shape, self.dtype)
-        if type(buffer) is not np.ndarray or not buffer.flags.aligned:
+        if type(buffer) is not np.ndarray or not buffer.flags.aligned or 0 in buffer.strides:
             return None
         others = (a for a in (self.logits, *inputs) if a is not None and a is not buffer)
         return None if any(np.may_share_memory(buffer, a) for a in others) else buffer

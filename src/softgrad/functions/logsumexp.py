@@ -102,7 +102,7 @@ class LogSumExp(Differentiable):
 
         The cotangent ``g`` has the shape of logsumexp(x), the result that of ``x``. ``value`` is
         accepted for symmetry: p is computed from ``x``, since exp(x - value) would cost digits.
-        Options are those of ``logsumexp``. Within 4 ULP.
+        Options are those of ``logsumexp``. One rounding more than softmax.
 
         >>> import softgrad as sg
         >>> sg.logsumexp.vjp([0.0, 0.0], 3.0)

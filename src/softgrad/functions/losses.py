@@ -411,7 +411,7 @@ def _evaluate(
     logits: ArrayLike,
     target: ArrayLike,
     axis: Axis,
-    reduction: Reduction,
+    reduction: object,
     sample_weight: ArrayLike | None,
     class_weight: ArrayLike | None,
     ignore_index: int | None,
@@ -420,8 +420,9 @@ def _evaluate(
     where: ArrayLike | None,
 ) -> Any:
     """Loss, gradient or both: by the kernel, once it takes what it is given."""
-    if where is None and sample_weight is None and class_weight is None:
-        code = REDUCTIONS.get(reduction, -1)
+    plain = where is None and sample_weight is None and class_weight is None
+    if plain and (ignore_index is None or getattr(target, "dtype", None) == np.int64):
+        code = REDUCTIONS.get(reduction, -1) if isinstance(reduction, str) else -1
         result = _native.cross_entropy(
             logits,
             target,

@@ -161,8 +161,8 @@ class Softmax(Differentiable):
         (diag(p) - p p^T) / T
 
         The diagonal is p (1 - p) with 1 - p as the sum of the other probabilities where p is close
-        to 1, so that confident rows keep their digits: within 6 ULP. ``value``, if given, is
-        softmax(x). For products with vectors use ``vjp`` and ``jvp``, which need no C x C numbers.
+        to 1, so that confident rows keep their digits. ``value``, if given, is softmax(x). For
+        products with vectors use ``vjp`` and ``jvp``, which need no C x C numbers.
 
         >>> import softgrad as sg
         >>> sg.softmax.jacobian([0.0, 0.0])
