@@ -1,8 +1,9 @@
 // The border between NumPy arrays and the kernels.
 //
-// Strict: exact ndarrays of native, aligned float32 or float64. Whatever a function does not take it
-// answers with NotImplemented, and Python's general path converts or explains. Nothing is converted
-// here. The calls use CPython's fast-call convention and NumPy's C API: a call costs 0.1 us.
+// Strict: exact ndarrays of native, aligned float32 or float64. Whatever a function does not take
+// it answers with NotImplemented, and Python's general path converts or explains. Nothing is
+// converted here. The calls use CPython's fast-call convention and NumPy's C API: a call costs 0.1
+// us.
 #include "functions.hpp"
 
 #include <cmath>
@@ -219,8 +220,8 @@ PyObject* py_logsumexp(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (given) {
     if (!PyArray_CheckExact(args[2])) return not_taken();
     y = as_array(args[2]);
-    if (PyArray_TYPE(y) != PyArray_TYPE(x) || !PyArray_ISBEHAVED(y) || !PyArray_IS_C_CONTIGUOUS(y) ||
-        !is_reduced_shape(x, axis, y) || !compatible(y, x))
+    if (PyArray_TYPE(y) != PyArray_TYPE(x) || !PyArray_ISBEHAVED(y) ||
+        !PyArray_IS_C_CONTIGUOUS(y) || !is_reduced_shape(x, axis, y) || !compatible(y, x))
       return not_taken();
     Py_INCREF(y);
   } else {
@@ -229,7 +230,8 @@ PyObject* py_logsumexp(PyObject*, PyObject* const* args, Py_ssize_t n) {
   }
   PyObject* result = finish(y, [&] {
     WithoutGil release(PyArray_SIZE(x));
-    with_type(x, [&]<class T>() { logsumexp<T>(input<T>(x, axis), static_cast<T*>(PyArray_DATA(y))); });
+    with_type(
+        x, [&]<class T>() { logsumexp<T>(input<T>(x, axis), static_cast<T*>(PyArray_DATA(y))); });
   });
   return result && !given ? PyArray_Return(as_array(result)) : result;
 }
@@ -359,7 +361,8 @@ PyObject* py_cross_entropy(PyObject*, PyObject* const* args, Py_ssize_t n) {
   auto doubles = [](PyObject* o, auto&& fits) -> const double* {
     if (!PyArray_CheckExact(o)) return nullptr;
     PyArrayObject* a = as_array(o);
-    if (PyArray_TYPE(a) != NPY_FLOAT64 || !PyArray_ISBEHAVED_RO(a) || !PyArray_IS_C_CONTIGUOUS(a) || !fits(a))
+    if (PyArray_TYPE(a) != NPY_FLOAT64 || !PyArray_ISBEHAVED_RO(a) || !PyArray_IS_C_CONTIGUOUS(a) ||
+        !fits(a))
       return nullptr;
     return static_cast<const double*>(PyArray_DATA(a));
   };
@@ -471,7 +474,8 @@ PyObject* py_cross_entropy(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 PyMethodDef fast(const char* name, PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t)) {
-  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)), METH_FASTCALL, nullptr};
+  return {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f)), METH_FASTCALL,
+          nullptr};
 }
 
 }  // namespace

@@ -26,10 +26,10 @@ std::string choices() {
 
 void choose(const std::string& name, const char* source) {
   if (!softgrad::set_instruction_set(name))
-    throw nb::import_error((std::string(source) + " is '" + name +
-                            "', which this build or processor does not have; choose one of: " +
-                            choices())
-                               .c_str());
+    throw nb::import_error(
+        (std::string(source) + " is '" + name +
+         "', which this build or processor does not have; choose one of: " + choices())
+            .c_str());
 }
 
 }  // namespace
@@ -47,7 +47,8 @@ NB_MODULE(_native, m) {
   m.def("available_instruction_sets", &softgrad::available_instruction_sets);
   m.def("set_instruction_set", [](const std::string& name) {
     if (!softgrad::set_instruction_set(name))
-      throw nb::value_error(("no instruction set '" + name + "' here; choose one of: " + choices()).c_str());
+      throw nb::value_error(
+          ("no instruction set '" + name + "' here; choose one of: " + choices()).c_str());
   });
   m.def("recycle_limit", &softgrad::recycle_limit);
   m.def("set_recycle_limit", &softgrad::set_recycle_limit);

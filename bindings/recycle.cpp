@@ -17,6 +17,10 @@ namespace softgrad {
 namespace {
 
 constexpr std::size_t huge_page = std::size_t(2) << 20;
+constexpr std::size_t colours = 32, colour_step = 128 + 4096 / colours;
+void* mapping_of(void* data) {
+  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data) / huge_page * huge_page);
+}
 
 struct Block {
   void* data;
@@ -27,7 +31,7 @@ struct Pool {
   std::mutex mutex;
   std::unordered_map<void*, std::size_t> live;  // size of each block in use
   std::deque<Block> idle;                       // oldest first
-  std::size_t idle_bytes = 0;
+  std::size_t idle_bytes = 0, colour = 0;
   std::size_t limit = std::size_t(512) << 20;
 };
 Pool& pool() {
@@ -40,12 +44,12 @@ void trim(Pool& p, std::size_t limit) {
     Block b = p.idle.front();
     p.idle.pop_front();
     p.idle_bytes -= b.size;
-    munmap(b.data, b.size);
+    munmap(mapping_of(b.data), b.size);
   }
 }
 
 void* take(void*, std::size_t bytes) {
-  const std::size_t size = (bytes + huge_page - 1) / huge_page * huge_page;
+  const std::size_t size = (bytes + colours * colour_step + huge_page - 1) / huge_page * huge_page;
   Pool& p = pool();
   std::lock_guard<std::mutex> lock(p.mutex);
   for (auto it = p.idle.rbegin(); it != p.idle.rend(); ++it)
@@ -56,9 +60,11 @@ void* take(void*, std::size_t bytes) {
       p.idle.erase(std::next(it).base());
       return data;
     }
-  // Mapped with room to begin on a huge page.
-  char* raw = static_cast<char*>(mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
-                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  // Mapped with room to begin on a huge page. Arrays that all began at the same offset in a page
+  // would collide in the cache and stall loads behind stores (4 KiB aliasing), so each begins
+  // elsewhere.
+  char* raw = static_cast<char*>(
+      mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (raw == MAP_FAILED) {
     trim(p, 0);
     raw = static_cast<char*>(mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
@@ -69,8 +75,9 @@ void* take(void*, std::size_t bytes) {
       (huge_page - reinterpret_cast<std::uintptr_t>(raw) % huge_page) % huge_page;
   if (head) munmap(raw, head);
   if (head != huge_page) munmap(raw + head + size, huge_page - head);
-  char* data = raw + head;
-  madvise(data, size, MADV_HUGEPAGE);
+  madvise(raw + head, size, MADV_HUGEPAGE);
+  p.colour = (p.colour + 11) % colours;
+  char* data = raw + head + p.colour * colour_step;
   p.live[data] = size;
   return data;
 }
@@ -83,10 +90,10 @@ void give_back(void*, void* data, std::size_t) {
   const std::size_t size = it->second;
   p.live.erase(it);
   if (size > p.limit) {
-    munmap(data, size);
+    munmap(mapping_of(data), size);
     return;
   }
-  madvise(data, size, MADV_FREE);
+  madvise(mapping_of(data), size, MADV_FREE);
   p.idle.push_back({data, size});
   p.idle_bytes += size;
   trim(p, p.limit);
@@ -106,13 +113,15 @@ void* resize(void* context, void* data, std::size_t bytes) {
   }
   void* fresh = take(context, bytes);
   if (!fresh) return nullptr;
+  old -= static_cast<std::size_t>(static_cast<char*>(data) - static_cast<char*>(mapping_of(data)));
   std::memcpy(fresh, data, old < bytes ? old : bytes);
-  give_back(context, data, old);
+  give_back(context, data, 0);
   return fresh;
 }
 
 PyObject* handler() {
-  static PyDataMem_Handler h = {"softgrad_recycled", 1, {nullptr, take, take_zeroed, resize, give_back}};
+  static PyDataMem_Handler h = {
+      "softgrad_recycled", 1, {nullptr, take, take_zeroed, resize, give_back}};
   static PyObject* capsule = PyCapsule_New(&h, "mem_handler", nullptr);
   return capsule;
 }

@@ -1,9 +1,9 @@
 // Memory of large outputs, kept for the next one.
 //
 // A fresh array of many megabytes costs as much in page faults as the computation that fills it.
-// Arrays returned by softgrad above recycle_from bytes therefore come from a small pool: when such an
-// array dies its pages stay mapped, marked as free to take by the system (MADV_FREE), and the next
-// output of about the same size reuses them. The pool holds at most recycle_limit() bytes.
+// Arrays returned by softgrad above recycle_from bytes therefore come from a small pool: when such
+// an array dies its pages stay mapped, marked as free to take by the system (MADV_FREE), and the
+// next output of about the same size reuses them. The pool holds at most recycle_limit() bytes.
 #pragma once
 
 #include <cstddef>

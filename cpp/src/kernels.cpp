@@ -10,14 +10,18 @@ namespace softgrad::SOFTGRAD_ISA {
 
 template <class T>
 static constexpr Kernels<T> kernels() {
-  return {normalize<T>,         logsumexp<T>, cross_entropy<T>, cross_entropy_dense<T>,
-          target_mass<T>,       product<T>,   dot<T>,           sigmoid<T>,
-          block_sum<T>,         careful_block_sum<T>,           block_max<T>,
-          join<T>,              needs_care<T>,                  emit<T>};
+  return {normalize<T>,     logsumexp<T>,
+          cross_entropy<T>, cross_entropy_dense<T>,
+          target_mass<T>,   product<T>,
+          dot<T>,           sigmoid<T>,
+          block_sum<T>,     careful_block_sum<T>,
+          block_max<T>,     join<T>,
+          needs_care<T>,    emit<T>};
 }
 
 const KernelTable& table() {
-  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(), kernels<double>()};
+  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
+                                    kernels<double>()};
   return t;
 }
 

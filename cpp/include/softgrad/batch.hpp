@@ -82,7 +82,8 @@ inline long group_rows(long classes) {
 constexpr double stream_bytes = 3e6;
 template <class T>
 bool worth_streaming(const Layout& a) {
-  return double(a.rows) * double(a.classes) * sizeof(T) > stream_bytes && a.classes * sizeof(T) >= 1024;
+  return double(a.rows) * double(a.classes) * sizeof(T) > stream_bytes &&
+         a.classes * sizeof(T) >= 1024;
 }
 
 // parallel_for without its cost where the work is too small for it.
@@ -104,6 +105,9 @@ void for_bundles(long rows, long classes, bool strided, F body) {
     if (group < bundle_rows) group = bundle_rows;
     if (classes > tiny_classes) bundle = Scratch<T>::packed_rows(classes);
     if (bundle < bundle_rows) group = bundle;
+  } else if (group == 1) {  // long rows: several in a row where threads have enough to share
+    group = rows / (4 * get_num_threads());
+    group = group < 1 ? 1 : group > bundle_rows ? bundle_rows : group;
   }
   const long groups = (rows + group - 1) / group;
   const std::size_t bytes = Scratch<T>::size(classes, strided) * sizeof(T);
@@ -124,14 +128,16 @@ template <class T>
 class SharedRow {
  public:
   SharedRow(const T* x, long classes, double temperature, bool logarithm)
-      : x_(x), classes_(classes), temperature_(temperature),
+      : x_(x),
+        classes_(classes),
+        temperature_(temperature),
         sums_(static_cast<std::size_t>((classes + block_classes - 1) / block_classes)) {
     const Kernels<T>& k = kernels_for<T>();
     if (temperature == 1.0) {
       each([&](long b, const T* p, long n) { k.block_sum(p, n, &sums_[b]); });
-      sum_ = k.join(sums_.data(), blocks(), false, 1.0);
+      sum_ = k.join(sums_.data(), blocks(), false, logarithm);
       log_sum_ = sum_;
-      if (logarithm && k.needs_care(sum_, sums_.data(), blocks())) log_sum_ = careful(sum_.max);
+      if (logarithm && k.needs_care(sum_)) log_sum_ = careful(sum_.max);
     } else {
       each([&](long b, const T* p, long n) { k.block_max(p, n, &sums_[b]); });
       double max = sums_[0].max;
@@ -142,7 +148,8 @@ class SharedRow {
   void emit(Output output, T* y, double factor, bool stream) const {
     const RowSum& r = output == Output::log_probability ? log_sum_ : sum_;
     each([&](long b, const T* p, long n) {
-      kernels_for<T>().emit(output, p, y + b * block_classes, n, r, temperature_, factor, stream);
+      kernels_for<T>().emit(output, p, y + b * block_classes, n, r, temperature_, factor, stream,
+                            nullptr);
     });
   }
 
@@ -163,12 +170,12 @@ class SharedRow {
     const Kernels<T>& k = kernels_for<T>();
     if (max - max != 0) {
       sums_[0] = {max, 0, 0, 0, 0, 0};
-      return k.join(sums_.data(), 1, true, temperature_);
+      return k.join(sums_.data(), 1, true, true);
     }
     each([&](long b, const T* p, long n) {
       k.careful_block_sum(p, n, max, temperature_, &sums_[b]);
     });
-    return k.join(sums_.data(), blocks(), true, temperature_);
+    return k.join(sums_.data(), blocks(), true, true);
   }
 
   const T* x_;
@@ -213,7 +220,8 @@ void product(Product kind, const Array<const T>& p, const Array<const T>& g, con
              double scale) {
   const Layout& a = p.layout;
   if (a.classes == 0) return;
-  const bool strided = a.class_stride != 1 || g.layout.class_stride != 1 || y.layout.class_stride != 1;
+  const bool strided =
+      a.class_stride != 1 || g.layout.class_stride != 1 || y.layout.class_stride != 1;
   const bool stream = worth_streaming<T>(y.layout) && y.data != p.data && y.data != g.data;
   const auto kernel = kernels_for<T>().product;
   for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
@@ -233,34 +241,56 @@ void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   });
 }
 
-// Kahan-like sum of doubles given as hi + lo.
-class CompensatedSum {
+// The sum of one number per row (as hi + lo) with the rounding errors kept: row r goes to lane
+// r mod 16, so that the order is the same however the rows arrive in bundles.
+class RowTotal {
  public:
-  void add(double hi, double lo = 0.0) {
-    const double s = hi_ + hi, b = s - hi_;
-    const double error = (hi_ - (s - b)) + (hi - b);
-    hi_ = s;
-    if (error == error) lo_ += error;  // not for infinite sums
-    if (lo == lo) lo_ += lo;
+  void add(long first, long count, const double* hi, const double* lo) {
+    if (first % bundle_rows == 0 && count == bundle_rows) {
+      for (int i = 0; i < bundle_rows; i++) add_lane(i, hi[i], lo[i]);
+    } else {
+      for (long i = 0; i < count; i++) add_lane((first + i) % bundle_rows, hi[i], lo[i]);
+    }
   }
-  double value() const {
-    const double s = hi_ + lo_;
-    return s == s ? s : hi_;
+  void add(double hi, double lo) { add_lane(0, hi, lo); }
+  // The lanes by a fixed tree.
+  void collect(double& hi, double& lo) {
+    for (long w = bundle_rows / 2; w; w >>= 1)
+      for (long i = 0; i < w; i++) add_lane(i, hi_[i + w], lo_[i + w]);
+    hi = hi_[0], lo = lo_[0];
   }
-  double hi() const { return hi_; }
-  double lo() const { return lo_; }
+  double value() {
+    double hi, lo;
+    collect(hi, lo);
+    const double s = hi + lo;
+    return s == s ? s : hi;  // infinite sums have no low part
+  }
 
  private:
-  double hi_ = 0, lo_ = 0;
+  void add_lane(long i, double hi, double lo) {
+    const double s = hi_[i] + hi, b = s - hi_[i];
+    lo_[i] += ((hi_[i] - (s - b)) + (hi - b)) + lo;
+    hi_[i] = s;
+  }
+  double hi_[bundle_rows] = {}, lo_[bundle_rows] = {};
 };
+inline double total_of(std::vector<RowTotal>& groups) {
+  RowTotal all;
+  for (RowTotal& group : groups) {
+    double hi, lo;
+    group.collect(hi, lo);
+    all.add(hi, lo);
+  }
+  return all.value();
+}
 
 enum class Reduction : int { none = 0, sum = 1, mean = 2 };
 
 template <class T>
 struct CrossEntropy {
   Array<const T> x;
-  const std::int64_t* index = nullptr;      // one per row, or
-  const Array<const T>* target = nullptr;   // probabilities
+  const std::int64_t* index = nullptr;     // one per row, or
+  const Array<const T>* target = nullptr;  // probabilities
   const double* row_weight = nullptr;
   const double* class_weight = nullptr;
   double label_smoothing = 0, temperature = 1, grad_scale = 1;
@@ -268,8 +298,8 @@ struct CrossEntropy {
   std::int64_t ignored = 0;
   Reduction reduction = Reduction::mean;
 
-  T* losses = nullptr;            // reduction none: one per row
-  double* total = nullptr;        // sum or mean
+  T* losses = nullptr;      // reduction none: one per row
+  double* total = nullptr;  // sum or mean
   const Array<T>* grad = nullptr;
 
   // False if a target is not acceptable; nothing has been written then.
@@ -288,61 +318,77 @@ bool CrossEntropy<T>::run() const {
   const long groups = (rows + group - 1) / group;
   double spread_mass = 0;  // sum of the smoothing's share over classes
   if (!target && label_smoothing != 0)
-    for (long c = 0; c < classes; c++) spread_mass += how.spread * (class_weight ? class_weight[c] : 1.0);
+    for (long c = 0; c < classes; c++)
+      spread_mass += how.spread * (class_weight ? class_weight[c] : 1.0);
 
   // First the targets: are they acceptable, and what is the mean to be divided by?
   std::atomic<bool> acceptable{true};
   const bool weighed = reduction == Reduction::mean;
-  std::vector<CompensatedSum> weights(weighed ? static_cast<std::size_t>(groups) : 0);
-  each_piece(groups, double(rows) * (target ? double(classes) : 1.0), [&](long g) {
-    CompensatedSum w;
-    const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
-    for (long r = g * group; r < end; r++) {
-      double mass = 1.0;
-      if (target) {
-        Rows<const T> row = target->rows(r, 1);
-        if (!k.target_mass(row, how, &mass, classes)) acceptable.store(false);
-        if (!class_weight) mass = 1.0;
-      } else {
-        const std::int64_t t = index[r];
-        if (ignores && t == ignored) continue;
-        if (t < 0 || t >= classes) {
-          acceptable.store(false);
-          continue;
-        }
-        if (class_weight) mass = how.keep * class_weight[t] + spread_mass;
-      }
-      if (weighed) w.add(row_weight ? row_weight[r] * mass : mass);
-    }
-    if (weighed) weights[static_cast<std::size_t>(g)] = w;
-  });
-  if (!acceptable.load()) return false;
   double divisor = 1;
-  if (weighed) {
-    CompensatedSum w;
-    for (const CompensatedSum& part : weights) w.add(part.hi(), part.lo());
-    divisor = w.value();
+  if (index && !row_weight && !class_weight) {
+    std::atomic<long> taking_part{0};
+    each_piece(groups, double(rows), [&](long g) {
+      const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
+      long bad = 0, skipped = 0;
+      for (long r = g * group; r < end; r++) {
+        const std::int64_t t = index[r];
+        const bool skip = ignores && t == ignored;
+        skipped += skip;
+        bad += !skip && static_cast<std::uint64_t>(t) >= static_cast<std::uint64_t>(classes);
+      }
+      if (bad) acceptable.store(false);
+      taking_part.fetch_add(end - g * group - skipped);
+    });
+    if (weighed) divisor = double(taking_part.load());
+  } else {
+    std::vector<RowTotal> weights(weighed ? static_cast<std::size_t>(groups) : 0);
+    each_piece(groups, double(rows) * (target ? double(classes) : 1.0), [&](long g) {
+      const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
+      for (long r = g * group; r < end; r++) {
+        double mass = 1.0;
+        if (target) {
+          Rows<const T> row = target->rows(r, 1);
+          if (!k.target_mass(row, how, &mass, classes)) acceptable.store(false);
+          if (!class_weight) mass = 1.0;
+        } else {
+          const std::int64_t t = index[r];
+          if (ignores && t == ignored) continue;
+          if (t < 0 || t >= classes) {
+            acceptable.store(false);
+            continue;
+          }
+          if (class_weight) mass = how.keep * class_weight[t] + spread_mass;
+        }
+        if (row_weight) mass *= row_weight[r];
+        const double zero = 0;
+        if (weighed) weights[static_cast<std::size_t>(g)].add(r, 1, &mass, &zero);
+      }
+    });
+    if (weighed) divisor = total_of(weights);
   }
+  if (!acceptable.load()) return false;
   const bool nothing = divisor == 0;
   const double scale = nothing ? 0.0 : grad_scale / (divisor * temperature);
 
   const bool strided = a.class_stride != 1 || (grad && grad->layout.class_stride != 1) ||
                        (target && target->layout.class_stride != 1);
   const bool stream = grad && worth_streaming<T>(grad->layout) && grad->data != x.data;
-  std::vector<CompensatedSum> sums(total ? static_cast<std::size_t>(groups) : 0);
+  const bool want_loss = losses || total;
+  const bool plain = !row_weight && !class_weight && !ignores;
+  std::vector<RowTotal> sums(total ? static_cast<std::size_t>(groups) : 0);
   for_bundles<T>(rows, classes, strided, [&](long r, long n, T* scratch) {
-    double factor[bundle_rows], hi[bundle_rows], lo[bundle_rows];
+    double weight[bundle_rows], factor[bundle_rows], hi[bundle_rows], lo[bundle_rows];
     std::int64_t at[bundle_rows];
-    const bool want_loss = losses || total;
-    for (long i = 0; i < n; i++) {
-      const std::int64_t t = index ? index[r + i] : 0;
-      at[i] = index && ignores && t == ignored ? -1 : t;
-      factor[i] = row_weight ? row_weight[r + i] : 1.0;
-      if (class_weight && !dense && at[i] >= 0) factor[i] *= class_weight[at[i]];
-      hi[i] = factor[i];  // the loss's weight, until the kernel overwrites it
-    }
-    double loss_weight[bundle_rows];
-    for (long i = 0; i < n; i++) loss_weight[i] = factor[i], factor[i] *= scale;
+    for (long i = 0; i < bundle_rows; i++) weight[i] = 1.0, factor[i] = scale;
+    if (index)
+      for (long i = 0; i < n; i++) at[i] = index[r + i];
+    if (!plain)
+      for (long i = 0; i < n; i++) {
+        if (index && ignores && at[i] == ignored) at[i] = -1;
+        if (row_weight) weight[i] = row_weight[r + i];
+        if (class_weight && !dense && at[i] >= 0) weight[i] *= class_weight[at[i]];
+        factor[i] = weight[i] * scale;
+      }
     Rows<T> out;
     if (grad) out = grad->rows(r, n);
     if (dense) {
@@ -355,32 +401,28 @@ bool CrossEntropy<T>::run() const {
       k.cross_entropy(x.rows(r, n), at, factor, want_loss ? hi : nullptr, want_loss ? lo : nullptr,
                       grad ? &out : nullptr, classes, temperature, stream, scratch);
     }
-    // A row without weight takes no part, whatever it holds.
-    for (long i = 0; i < n; i++) {
-      if (loss_weight[i] != 0) continue;
-      if (want_loss) hi[i] = lo[i] = 0;
-      if (grad)
-        for (long c = 0; c < classes; c++) out.row[i][c * out.stride] = T(0);
-    }
-    if (losses)
-      for (long i = 0; i < n; i++)
-        losses[r + i] = T(loss_weight[i] == 1.0 ? hi[i] + lo[i] : loss_weight[i] * (hi[i] + lo[i]));
-    if (total)
+    if (!plain)
       for (long i = 0; i < n; i++) {
-        CompensatedSum& s = sums[static_cast<std::size_t>((r + i) / group)];
-        if (loss_weight[i] == 1.0) {
-          s.add(hi[i], lo[i]);
-        } else {
-          const double p = loss_weight[i] * hi[i];
-          s.add(p, std::fma(loss_weight[i], hi[i], -p) + loss_weight[i] * lo[i]);
+        if (weight[i] == 0) {  // takes no part, whatever it holds
+          if (want_loss) hi[i] = lo[i] = 0;
+          if (grad)
+            for (long c = 0; c < classes; c++) out.row[i][c * out.stride] = T(0);
+        } else if (want_loss && weight[i] != 1.0) {
+          const double p = weight[i] * hi[i];
+          const double error = std::fma(weight[i], hi[i], -p) + weight[i] * lo[i];
+          hi[i] = p, lo[i] = error == error ? error : 0.0;
         }
       }
+    if (losses)
+      for (long i = 0; i < n; i++) losses[r + i] = T(hi[i] + lo[i]);
+    if (total) {
+      if (group >= bundle_rows)
+        sums[static_cast<std::size_t>(r / group)].add(r, n, hi, lo);
+      else
+        for (long i = 0; i < n; i++) sums[static_cast<std::size_t>(r + i)].add(hi[i], lo[i]);
+    }
   });
-  if (total) {
-    CompensatedSum s;
-    for (const CompensatedSum& part : sums) s.add(part.hi(), part.lo());
-    *total = nothing ? 0.0 : s.value() / divisor;
-  }
+  if (total) *total = nothing ? 0.0 : total_of(sums) / divisor;
   return true;
 }
 

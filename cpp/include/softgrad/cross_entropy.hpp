@@ -1,10 +1,10 @@
 // Softmax cross-entropy of a bundle of rows, with its gradient by the logits.
 //
 // loss = (max - x_t) / T + log(sum), and d loss / d x_j = (p_j - [j = t]) / T. Neither cancels: the
-// logarithm is log1p of the sum without the maximum where that matters, and the gradient of a target
-// that is the maximum is minus the sum of the other probabilities, never p - 1.
-// The logits are read once and the gradient is written once (rows up to 4096 classes; longer rows
-// are read a second time from cache or memory).
+// logarithm is log1p of the sum without the maximum where that matters, and the gradient of a
+// target that is the maximum is minus the sum of the other probabilities, never p - 1. The logits
+// are read once and the gradient is written once (rows up to 4096 classes; longer rows are read a
+// second time from cache or memory).
 #pragma once
 
 #include "normalize.hpp"
@@ -46,6 +46,13 @@ SOFTGRAD_INLINE double target_slope(const RowSum& log_sum, T target_logit, doubl
     p = double(e) * r.inverse_hi;
   }
   return p - 1.0;
+}
+
+// What stands for the target among the exponentials so that scaling it gives `slope` (1 ULP): the
+// whole gradient is then written in one sweep.
+template <class T>
+SOFTGRAD_INLINE T before_scaling(double slope, Scale s) {
+  return s.hi == 0 ? T(0) : T(slope / s.hi);
 }
 
 template <class T>
@@ -136,7 +143,7 @@ SOFTGRAD_INLINE void cross_entropy_tile(const Rows<const T>& x, const std::int64
   load_tile(x, classes, tile);
   T xt[bundle_rows];
   for (long i = 0; i < x.count; i++) xt[i] = tile[16 * (target[i] < 0 ? 0 : target[i]) + i];
-  tile_sum<true>(tile, classes, s, x);
+  tile_sum<true>(tile, classes, true, s, x.count);
   Scale scale[lanes];
   double slope[bundle_rows];
   for (long i = 0; i < bundle_rows; i++) scale[i] = {1.0, 0.0};
@@ -155,14 +162,14 @@ SOFTGRAD_INLINE void cross_entropy_tile(const Rows<const T>& x, const std::int64
     slope[i] = target_slope<false>(r, xt[i], 1.0) * factor[i];
   }
   if (!y) return;
+  for (long i = 0; i < x.count; i++)
+    if (target[i] >= 0) tile[16 * target[i] + i] = before_scaling<T>(slope[i], scale[i]);
   scale_tile(tile, classes, scale);
   for (long i = 0; i < x.count; i++) {
     if (target[i] < 0)
       fill_row(tile + i, classes, 16, T(0));
     else if (s.row[i].special)
       fill_row(tile + i, classes, 16, std::numeric_limits<T>::quiet_NaN());
-    else
-      tile[16 * target[i] + i] = T(slope[i]);
   }
   store_tile(tile, *y, classes, stream);
 }
@@ -193,12 +200,13 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
         continue;
       }
       if (kept) {
-        row[k] = log_row[k] = join<T>(sum + k, 1, false, 1.0);
+        row[k] = log_row[k] = join<T>(sum + k, 1, false, true);
         if (lacks_digits<T>(row[k]))
           log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
       } else {
-        row[k] = tempered ? careful_row_sum(from, classes, double(max_of(from, classes)), temperature, at.sums)
-                          : fast_row_sum(from, classes, at.sums);
+        row[k] = tempered ? careful_row_sum(from, classes, double(max_of(from, classes)),
+                                            temperature, at.sums)
+                          : fast_row_sum(from, classes, true, at.sums);
         log_row[k] = !tempered && lacks_digits<T>(row[k])
                          ? careful_row_sum(from, classes, row[k].max, 1.0, at.sums)
                          : row[k];
@@ -218,11 +226,16 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
       } else if (row[k].special) {
         fill_row(to, classes, 1, std::numeric_limits<T>::quiet_NaN());
       } else {
-        if (kept)
-          scale_row(at.work + k * pitch, to, classes, scale_of(row[k], factor[i]), stream);
-        else
-          emit(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i], stream);
-        to[t] = T(slope[k]);
+        if (kept) {
+          const Scale scale = scale_of(row[k], factor[i]);
+          at.work[k * pitch + t] = before_scaling<T>(slope[k], scale);
+          scale_row(at.work + k * pitch, to, classes, scale, stream,
+                    row_ahead(x, i + interleaved, classes));
+        } else {
+          emit(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i], stream,
+               row_ahead(x, i + 1, classes));
+          to[t] = T(slope[k]);
+        }
       }
     }
   }
@@ -297,22 +310,26 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
     long j = 0;
     for (; j + 16 <= classes; j += 16)
       body(j, 16L, load16d(x + j),
-           smoothed(target ? target + j : nullptr, how.class_weight ? how.class_weight + j : nullptr, how));
+           smoothed(target ? target + j : nullptr,
+                    how.class_weight ? how.class_weight + j : nullptr, how));
     if (j < classes) {
       const long n = classes - j;
       Tail<T> logits(x + j, n, T(0));
       T none[1] = {};
       Tail<T> probabilities(target ? target + j : none, target ? n : 0, T(0));
       double zero[1] = {};
-      Tail<double> weights(how.class_weight ? how.class_weight + j : zero, how.class_weight ? n : 0, 0.0);
-      D16 v = smoothed(target ? probabilities.t : nullptr, how.class_weight ? weights.t : nullptr, how);
+      Tail<double> weights(how.class_weight ? how.class_weight + j : zero, how.class_weight ? n : 0,
+                           0.0);
+      D16 v =
+          smoothed(target ? probabilities.t : nullptr, how.class_weight ? weights.t : nullptr, how);
       alignas(64) double t[lanes];
       store16(t, v);
       for (long k = n; k < lanes; k++) t[k] = 0;
       body(j, n, load16d(logits.t), load16(t));
     }
   };
-  const double hit = index < 0 ? 0.0 : how.keep * (how.class_weight ? how.class_weight[index] : 1.0);
+  const double hit =
+      index < 0 ? 0.0 : how.keep * (how.class_weight ? how.class_weight[index] : 1.0);
   Sum16 mass = zero_sum(), loss = zero_sum();
   auto term = [&](vd weight, vd logit) {
     Difference d = exp.difference(logit);

@@ -6,10 +6,19 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
+// Asks for the cache lines of sixteen numbers.
+template <class T>
+SOFTGRAD_INLINE void fetch16(const T* p) {
+  __builtin_prefetch(p, 0, 2);
+  if (sizeof(T) == 8) __builtin_prefetch(p + 8, 0, 2);
+}
+
 // y[j] = f(x[j]) for sixteen lanes at a time; Load and Store are load16/store16 or their double
 // forms. With `stream`, aligned stores bypass the caches.
+// `ahead`, if not null, is read next by the caller: n numbers of it are fetched into the cache on
+// the way, which keeps memory busy while this row is computed and written.
 template <bool as_double, class T, class F>
-SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f) {
+SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f, const T* ahead = nullptr) {
   auto load = [](const T* p) {
     if constexpr (as_double)
       return load16d(p);
@@ -33,6 +42,7 @@ SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f) {
     if (head > n) head = n;
     if (head) part(0, head), j = head;
     for (; j + 16 <= n; j += 16) {
+      if (ahead) fetch16(ahead + j);
       if constexpr (as_double)
         stream16d(y + j, f(load(x + j)));
       else
@@ -71,66 +81,86 @@ SOFTGRAD_INLINE bool fits_float(double hi) {
 }
 
 // y = e * factor for stored exponentials e (one rounding of the exact product, and a 2^-47 error).
-SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool stream) {
+SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool stream,
+                               const float* ahead = nullptr) {
   if (fits_float(s.hi)) {
     const float h = float(s.hi), l = float(s.hi - double(h));
     const vf vh = splat(h), vlow = splat(l);
-    map_row<false>(e, y, n, stream, [&](const F16& a) {
-      F16 r;
-      SOFTGRAD_EACH_F r.v[i] = fma(a.v[i], vh, a.v[i] * vlow);
-      return r;
-    });
+    map_row<false>(
+        e, y, n, stream,
+        [&](const F16& a) {
+          F16 r;
+          SOFTGRAD_EACH_F r.v[i] = fma(a.v[i], vh, a.v[i] * vlow);
+          return r;
+        },
+        ahead);
   } else {
     const vd h = splat(s.hi);
-    map_row<true>(e, y, n, stream, [&](const D16& a) {
-      D16 r;
-      SOFTGRAD_EACH_D r.v[i] = a.v[i] * h;
-      return r;
-    });
+    map_row<true>(
+        e, y, n, stream,
+        [&](const D16& a) {
+          D16 r;
+          SOFTGRAD_EACH_D r.v[i] = a.v[i] * h;
+          return r;
+        },
+        ahead);
   }
 }
-SOFTGRAD_INLINE void scale_row(const double* e, double* y, long n, Scale s, bool stream) {
+SOFTGRAD_INLINE void scale_row(const double* e, double* y, long n, Scale s, bool stream,
+                               const double* ahead = nullptr) {
   const vd h = splat(s.hi), l = splat(s.lo);
-  map_row<false>(e, y, n, stream, [&](const D16& a) {
-    D16 r;
-    SOFTGRAD_EACH_D r.v[i] = fma(a.v[i], h, a.v[i] * l);
-    return r;
-  });
+  map_row<false>(
+      e, y, n, stream,
+      [&](const D16& a) {
+        D16 r;
+        SOFTGRAD_EACH_D r.v[i] = fma(a.v[i], h, a.v[i] * l);
+        return r;
+      },
+      ahead);
 }
 
 SOFTGRAD_INLINE void exp_scale_row(const float* x, float* y, long n, const FastExp<float>& exp,
-                                   Scale s, bool stream) {
+                                   Scale s, bool stream, const float* ahead = nullptr) {
   if (fits_float(s.hi)) {
     const float h = float(s.hi), l = float(s.hi - double(h));
     const vf vh = splat(h), vlow = splat(l);
-    map_row<false>(x, y, n, stream, [&](const F16& a) {
-      F16 r;
-      SOFTGRAD_EACH_F {
-        vf e = exp(a.v[i]);
-        r.v[i] = fma(e, vh, e * vlow);
-      }
-      return r;
-    });
+    map_row<false>(
+        x, y, n, stream,
+        [&](const F16& a) {
+          F16 r;
+          SOFTGRAD_EACH_F {
+            vf e = exp(a.v[i]);
+            r.v[i] = fma(e, vh, e * vlow);
+          }
+          return r;
+        },
+        ahead);
   } else {
     const vd h = splat(s.hi);
-    map_row<false>(x, y, n, stream, [&](const F16& a) {
-      D16 r = to_double(apply(exp, a));
-      SOFTGRAD_EACH_D r.v[i] *= h;
-      return to_float(r);
-    });
+    map_row<false>(
+        x, y, n, stream,
+        [&](const F16& a) {
+          D16 r = to_double(apply(exp, a));
+          SOFTGRAD_EACH_D r.v[i] *= h;
+          return to_float(r);
+        },
+        ahead);
   }
 }
 SOFTGRAD_INLINE void exp_scale_row(const double* x, double* y, long n, const FastExp<double>& exp,
-                                   Scale s, bool stream) {
+                                   Scale s, bool stream, const double* ahead = nullptr) {
   const vd h = splat(s.hi), l = splat(s.lo);
-  map_row<false>(x, y, n, stream, [&](const D16& a) {
-    D16 r;
-    SOFTGRAD_EACH_D {
-      vd e = exp(a.v[i]);
-      r.v[i] = fma(e, h, e * l);
-    }
-    return r;
-  });
+  map_row<false>(
+      x, y, n, stream,
+      [&](const D16& a) {
+        D16 r;
+        SOFTGRAD_EACH_D {
+          vd e = exp(a.v[i]);
+          r.v[i] = fma(e, h, e * l);
+        }
+        return r;
+      },
+      ahead);
 }
 
 // p = e * inverse for exponentials of a CarefulExp.
@@ -157,41 +187,47 @@ SOFTGRAD_INLINE vd log_probability(const CarefulExp<T, tempered>& exp, vd x, vd 
 
 template <bool tempered, class T>
 SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const RowSum& r,
-                                  double temperature, double factor, bool stream) {
+                                  double temperature, double factor, bool stream, const T* ahead) {
   using Exp = CarefulExp<T, tempered>;
   const Exp exp = Exp::of(splat(r.max), temperature);
   if (output == Output::log_probability) {
     const vd h = splat(r.log_hi), l = splat(r.log_lo);
-    map_row<true>(x, y, n, stream, [&](const D16& a) {
-      D16 o;
-      SOFTGRAD_EACH_D o.v[i] = log_probability<T>(exp, a.v[i], h, l);
-      return o;
-    });
+    map_row<true>(
+        x, y, n, stream,
+        [&](const D16& a) {
+          D16 o;
+          SOFTGRAD_EACH_D o.v[i] = log_probability<T>(exp, a.v[i], h, l);
+          return o;
+        },
+        ahead);
     return;
   }
   Scale s = scale_of(r, factor);
   const vd h = splat(s.hi), l = splat(s.lo);
-  map_row<true>(x, y, n, stream, [&](const D16& a) {
-    D16 o;
-    SOFTGRAD_EACH_D o.v[i] = careful_probability<T>(exp(a.v[i]), h, l);
-    return o;
-  });
+  map_row<true>(
+      x, y, n, stream,
+      [&](const D16& a) {
+        D16 o;
+        SOFTGRAD_EACH_D o.v[i] = careful_probability<T>(exp(a.v[i]), h, l);
+        return o;
+      },
+      ahead);
 }
 
 template <class T>
 void emit(Output output, const T* x, T* y, long n, const RowSum& r, double temperature,
-          double factor, bool stream) {
+          double factor, bool stream, const T* ahead) {
   if (r.special) {
     fill_row(y, n, 1, std::numeric_limits<T>::quiet_NaN());
     return;
   }
   if (temperature != 1.0) {
-    emit_careful<true>(output, x, y, n, r, temperature, factor, stream);
+    emit_careful<true>(output, x, y, n, r, temperature, factor, stream, ahead);
   } else if (output == Output::log_probability || r.careful) {
-    emit_careful<false>(output, x, y, n, r, temperature, factor, stream);
+    emit_careful<false>(output, x, y, n, r, temperature, factor, stream, ahead);
   } else {
     double exponent;
-    exp_scale_row(x, y, n, fast_exp<T>(T(r.max), &exponent), scale_of(r, factor), stream);
+    exp_scale_row(x, y, n, fast_exp<T>(T(r.max), &exponent), scale_of(r, factor), stream, ahead);
   }
 }
 

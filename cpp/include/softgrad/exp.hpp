@@ -4,16 +4,18 @@
 //             logits. x itself is reduced (n = rint(x log2 e), two-part ln 2), so that no rounded
 //             difference x - max enters; the integer exponents are offset by the row's largest n.
 //             Where |max| > limit the difference x - max is exact for every x that still counts
-//             (both are multiples of ulp(limit / 2) and less than 2^24, 2^53 of them apart), and is used.
-//             float32:  at most 1.1 ULP, 2^bias = 2^24, x - max in [-104.7, 0]; below: 0
+//             (both are multiples of ulp(limit / 2) and less than 2^24, 2^53 of them apart), and is
+//             used. float32:  at most 1.1 ULP, 2^bias = 2^24, x - max in [-104.7, 0]; below: 0
 //             float64:  at most 1.1 ULP, 2^bias = 2^54, x - max in [-746.5, 0]; below: 0
 //             The bias keeps every value that can round to a nonzero probability a normal number:
 //             subnormal probabilities are rounded once, by the final multiplication.
 // CarefulExp  exp((x - max) / T) with more digits than the type of the logits, for logarithms,
-//             confident rows and temperatures. float32: in double, 2^-39. float64: two doubles, 2^-56.
+//             confident rows and temperatures. float32: in double, 2^-39. float64: two doubles,
+//             2^-56.
 //
 // The polynomials are minimax fits of exp on |r| <= ln2 / 2 (Remez exchange, relative error):
-// degree 6 2^-28.3, degree 8 (of 2^f) 2^-39.7, degree 11 2^-57.9. benchmarks/fit_exp.py recomputes them.
+// degree 6 2^-28.3, degree 8 (of 2^f) 2^-39.7, degree 11 2^-57.9. benchmarks/fit_exp.py recomputes
+// them.
 #pragma once
 
 #include "double_double.hpp"
@@ -58,8 +60,8 @@ struct FastExp<float> {
     x = maximum(lowest, x - offset);
     vf t = fma(x, splat(1.44269504088896341f), splat(round_f));
     vf n = t - round_f;
-    vf r = fma(n, splat(-0x1.63p-1f), x);        // exact
-    r = fma(n, splat(0x1.bd0106p-13f), r);       // ln2 = 0x1.63p-1 - 0x1.bd0106p-13
+    vf r = fma(n, splat(-0x1.63p-1f), x);   // exact
+    r = fma(n, splat(0x1.bd0106p-13f), r);  // ln2 = 0x1.63p-1 - 0x1.bd0106p-13
     vf p = splat(0x1.6a23d0p-10f);
     p = fma(p, r, splat(0x1.123a20p-7f));
     p = fma(p, r, splat(0x1.5558f2p-5f));

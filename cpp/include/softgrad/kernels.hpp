@@ -13,9 +13,10 @@
 
 namespace softgrad {
 
-constexpr long bundle_rows = 16;    // rows in a bundle
-constexpr long tiny_classes = 32;   // up to here a lane holds a row
-constexpr long block_classes = 4096;  // a row is summed block by block; threads split a row only here
+constexpr long bundle_rows = 16;   // rows in a bundle
+constexpr long tiny_classes = 32;  // up to here a lane holds a row
+constexpr long block_classes =
+    4096;  // a row is summed block by block; threads split a row only here
 
 template <class T>
 struct Rows {
@@ -26,16 +27,16 @@ struct Rows {
 
 // What is known of one block of a row, and of a whole row.
 struct BlockSum {
-  double max;         // largest logit that is not NaN; -inf if there is none
-  double offset;      // exponentials are exp(x - offset) * 2^(bias - exponent)
+  double max;     // largest logit that is not NaN; -inf if there is none
+  double offset;  // exponentials are exp(x - offset) * 2^(bias - exponent)
   double exponent;
-  double hi, lo;      // their sum
-  double ties;        // careful sums: classes equal to the maximum, which are not in the sum
+  double hi, lo;  // their sum
+  double ties;    // careful sums: classes equal to the maximum, which are not in the sum
 };
 struct RowSum {
   double max;
-  bool special;       // no finite maximum: all -inf, or +inf present
-  bool careful;       // `others` is known to full relative accuracy
+  bool special;                   // no finite maximum: all -inf, or +inf present
+  bool careful;                   // `others` is known to full relative accuracy
   double others_hi, others_lo;    // sum of exp((x - max) / T) over all classes but one maximum
   double log_hi, log_lo;          // logsumexp - max / T
   double inverse_hi, inverse_lo;  // factor that turns exponentials of `emit` into probabilities
@@ -83,10 +84,10 @@ struct Kernels {
   void (*block_sum)(const T* x, long n, BlockSum* sum);
   void (*careful_block_sum)(const T* x, long n, double max, double temperature, BlockSum* sum);
   void (*block_max)(const T* x, long n, BlockSum* sum);
-  RowSum (*join)(const BlockSum* sums, long blocks, bool careful, double temperature);
-  bool (*needs_care)(const RowSum&, const BlockSum* sums, long blocks);
+  RowSum (*join)(const BlockSum* sums, long blocks, bool careful, bool logarithm);
+  bool (*needs_care)(const RowSum&);
   void (*emit)(Output, const T* x, T* y, long n, const RowSum&, double temperature, double factor,
-               bool stream);
+               bool stream, const T* ahead);
 };
 
 // Scratch of a kernel call: block sums of one row, then a working area, then (for classes that lie
@@ -95,10 +96,12 @@ template <class T>
 struct Scratch {
   static constexpr std::size_t round_up(std::size_t n) { return (n + 63) / 64 * 64; }
   static constexpr std::size_t blocks(long classes) {
-    return round_up((static_cast<std::size_t>(classes) / block_classes + 1) * sizeof(BlockSum) / sizeof(T));
+    return round_up((static_cast<std::size_t>(classes) / block_classes + 1) * sizeof(BlockSum) /
+                    sizeof(T));
   }
   static constexpr std::size_t work(long classes) {
-    std::size_t row = static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
+    std::size_t row =
+        static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
     return round_up((bundle_rows + 1) * row + 8 * bundle_rows * tiny_classes);
   }
   // Rows packed at a time: many for cache lines shared by neighbours, few where rows are long.
@@ -107,7 +110,8 @@ struct Scratch {
     return n < 1 ? 1 : n > bundle_rows ? bundle_rows : n;
   }
   static constexpr std::size_t packed(long classes) {
-    return round_up(static_cast<std::size_t>(packed_rows(classes)) * (static_cast<std::size_t>(classes) + 64));
+    return round_up(static_cast<std::size_t>(packed_rows(classes)) *
+                    (static_cast<std::size_t>(classes) + 64));
   }
   static constexpr std::size_t size(long classes, bool strided) {
     return blocks(classes) + work(classes) + (strided ? 3 * packed(classes) : 0);
@@ -120,12 +124,18 @@ struct KernelTable {
   Kernels<double> f64;
 };
 
-namespace baseline { const KernelTable& table(); }
+namespace baseline {
+const KernelTable& table();
+}
 #ifdef SOFTGRAD_HAVE_AVX2
-namespace avx2 { const KernelTable& table(); }
+namespace avx2 {
+const KernelTable& table();
+}
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
-namespace avx512 { const KernelTable& table(); }
+namespace avx512 {
+const KernelTable& table();
+}
 #endif
 
 }  // namespace softgrad

@@ -20,28 +20,39 @@ inline long block_length(long classes, long block) {
   return rest < block_classes ? rest : block_classes;
 }
 
+// The row to fetch while another is written: none after a bundle's last, and none where rows are
+// too long to wait in a second-level cache.
+template <class T>
+SOFTGRAD_INLINE const T* row_ahead(const Rows<const T>& x, long i, long classes) {
+  return i < x.count && classes * long(sizeof(T)) <= 1L << 19 ? x.row[i] : nullptr;
+}
+
 // Sums of one contiguous row.
 template <class T>
-SOFTGRAD_INLINE RowSum fast_row_sum(const T* x, long classes, BlockSum* sums) {
+SOFTGRAD_INLINE RowSum fast_row_sum(const T* x, long classes, bool logarithm, BlockSum* sums) {
   long blocks = block_count(classes);
-  for (long b = 0; b < blocks; b++) block_sum(x + b * block_classes, block_length(classes, b), sums + b);
-  return join<T>(sums, blocks, false, 1.0);
+  for (long b = 0; b < blocks; b++)
+    block_sum(x + b * block_classes, block_length(classes, b), sums + b);
+  return join<T>(sums, blocks, false, logarithm);
 }
 template <class T>
 SOFTGRAD_INLINE RowSum careful_row_sum(const T* x, long classes, double max, double temperature,
                                        BlockSum* sums) {
   long blocks = block_count(classes);
-  if (!finite(max)) blocks = 1, sums[0] = {max, 0, 0, 0, 0, 0};
+  if (!finite(max))
+    blocks = 1, sums[0] = {max, 0, 0, 0, 0, 0};
   else
     for (long b = 0; b < blocks; b++)
-      careful_block_sum(x + b * block_classes, block_length(classes, b), max, temperature, sums + b);
-  return join<T>(sums, blocks, true, temperature);
+      careful_block_sum(x + b * block_classes, block_length(classes, b), max, temperature,
+                        sums + b);
+  return join<T>(sums, blocks, true, true);
 }
 // The sum that a logarithm needs: fast, and careful where the fast one lacks digits.
 template <class T>
 SOFTGRAD_INLINE RowSum log_row_sum(const T* x, long classes, double temperature, BlockSum* sums) {
-  if (temperature != 1.0) return careful_row_sum(x, classes, double(max_of(x, classes)), temperature, sums);
-  RowSum r = fast_row_sum(x, classes, sums);
+  if (temperature != 1.0)
+    return careful_row_sum(x, classes, double(max_of(x, classes)), temperature, sums);
+  RowSum r = fast_row_sum(x, classes, true, sums);
   return lacks_digits<T>(r) ? careful_row_sum(x, classes, r.max, temperature, sums) : r;
 }
 
@@ -104,15 +115,14 @@ SOFTGRAD_INLINE void normalize_tiny(Output output, const Rows<const T>& x, const
     tiny_log(s);
     for (long c = 0; c < classes; c++) {
       D16 v = load16d(tile + 16 * c);
-      SOFTGRAD_EACH_D v.v[i] =
-          log_probability<T>(s.exp[i], v.v[i], s.log_hi.v[i], s.log_lo.v[i]);
+      SOFTGRAD_EACH_D v.v[i] = log_probability<T>(s.exp[i], v.v[i], s.log_hi.v[i], s.log_lo.v[i]);
       store16d(tile + 16 * c, v);
     }
   } else {
     for (long c = 0; c < classes; c++) {
       D16 v = load16(e + 16 * c), low = sizeof(T) == 8 ? load16(e_low + 16 * c) : all16(0.0);
-      SOFTGRAD_EACH_D v.v[i] = careful_probability<T>({v.v[i], low.v[i]}, s.inverse_hi.v[i],
-                                                      s.inverse_lo.v[i]);
+      SOFTGRAD_EACH_D v.v[i] =
+          careful_probability<T>({v.v[i], low.v[i]}, s.inverse_hi.v[i], s.inverse_lo.v[i]);
       store16d(tile + 16 * c, v);
     }
   }
@@ -145,7 +155,7 @@ SOFTGRAD_INLINE void tile_exponents(TileSum<T>& s, double* exponent, double* off
 
 // Replaces the logits by their exponentials and sums them as sum_exp does for a row.
 template <bool store, class T>
-SOFTGRAD_INLINE void tile_sum(T* tile, long classes, TileSum<T>& s, const Rows<const T>& x) {
+SOFTGRAD_INLINE void tile_sum(T* tile, long classes, bool logarithm, TileSum<T>& s, long count) {
   using V = typename LanesOf<T>::type;
   double exponent[bundle_rows], offset[bundle_rows];
   s.max = tile_max(tile, classes);
@@ -198,17 +208,16 @@ SOFTGRAD_INLINE void tile_sum(T* tile, long classes, TileSum<T>& s, const Rows<c
   }
   alignas(64) T m[lanes];
   store16(m, s.max);
-  (void)x;
-  for (long i = 0; i < x.count; i++) {
+  for (long i = 0; i < count; i++) {
     BlockSum b = {double(m[i]), offset[i], exponent[i], hi[i], lo[i], 0};
-    s.row[i] = join<T>(&b, 1, false, 1.0);
+    s.row[i] = join<T>(&b, 1, false, logarithm);
   }
 }
 
 // The careful sum of one row of a bundle, gathered.
 template <class T>
-SOFTGRAD_INLINE RowSum gathered_careful_sum(const Rows<const T>& x, long i, long classes, double max,
-                                            const Regions<T>& at) {
+SOFTGRAD_INLINE RowSum gathered_careful_sum(const Rows<const T>& x, long i, long classes,
+                                            double max, const Regions<T>& at) {
   T* row = at.work + bundle_rows * classes;
   for (long c = 0; c < classes; c++) row[c] = x.row[i][c * x.stride];
   return careful_row_sum<T>(row, classes, max, 1.0, at.sums);
@@ -276,12 +285,13 @@ SOFTGRAD_INLINE void normalize_tile(Output output, const Rows<const T>& x, const
   TileSum<T> s;
   load_tile(x, classes, tile);
   if (output == Output::log_probability) {
-    tile_sum<false>(tile, classes, s, x);
+    tile_sum<false>(tile, classes, true, s, x.count);
     for (long i = 0; i < x.count; i++)
-      if (lacks_digits<T>(s.row[i])) s.row[i] = gathered_careful_sum(x, i, classes, s.row[i].max, at);
+      if (lacks_digits<T>(s.row[i]))
+        s.row[i] = gathered_careful_sum(x, i, classes, s.row[i].max, at);
     log_tile(tile, classes, s.row, x.count);
   } else {
-    tile_sum<true>(tile, classes, s, x);
+    tile_sum<true>(tile, classes, false, s, x.count);
     Scale scale[lanes] = {};
     for (long i = 0; i < x.count; i++) scale[i] = scale_of(s.row[i], 1.0);
     for (long i = x.count; i < bundle_rows; i++) scale[i] = {1.0, 0.0};
@@ -303,8 +313,9 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
     for (long i = 0; i < x.count; i++) {
       RowSum r = output == Output::log_probability || temperature != 1.0
                      ? log_row_sum(x.row[i], classes, temperature, at.sums)
-                     : fast_row_sum(x.row[i], classes, at.sums);
-      emit(output, x.row[i], y.row[i], classes, r, temperature, 1.0, stream);
+                     : fast_row_sum(x.row[i], classes, false, at.sums);
+      emit(output, x.row[i], y.row[i], classes, r, temperature, 1.0, stream,
+           row_ahead(x, i + 1, classes));
     }
     return;
   }
@@ -317,12 +328,13 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
     for (long k = 0; k < k1; k++) max[k] = max_of(x.row[i0 + k], classes);
     for (long k = 0; k < k1; k++)
       block_sum_into<true>(x.row[i0 + k], at.work + k * pitch, classes, max[k], sum + k);
-    for (long k = 0; k < k1; k++) row[k] = join<T>(sum + k, 1, false, 1.0);
+    for (long k = 0; k < k1; k++) row[k] = join<T>(sum + k, 1, false, false);
     for (long k = 0; k < k1; k++) {
       if (row[k].special)
         fill_row(y.row[i0 + k], classes, 1, std::numeric_limits<T>::quiet_NaN());
       else
-        scale_row(at.work + k * pitch, y.row[i0 + k], classes, scale_of(row[k], 1.0), stream);
+        scale_row(at.work + k * pitch, y.row[i0 + k], classes, scale_of(row[k], 1.0), stream,
+                  row_ahead(x, i0 + k + interleaved, classes));
     }
   }
 }
@@ -379,7 +391,7 @@ void logsumexp(const Rows<const T>& x, T* const* result, long classes, T* scratc
   } else if (x.stride != 1 && classes <= block_classes) {
     TileSum<T> s;
     load_tile(x, classes, at.work);
-    tile_sum<false>(at.work, classes, s, x);
+    tile_sum<false>(at.work, classes, true, s, x.count);
     for (long i = 0; i < x.count; i++) {
       RowSum r = s.row[i];
       if (lacks_digits<T>(r)) r = gathered_careful_sum(x, i, classes, r.max, at);
@@ -388,8 +400,8 @@ void logsumexp(const Rows<const T>& x, T* const* result, long classes, T* scratc
   } else {
     Rows<const T> rows = x.stride == 1 ? x : as_const(pack(x, classes, at.packed[0]));
     for (long i = 0; i < x.count; i++)
-      *result[i] = logsumexp_of(log_row_sum(rows.row[i], classes, 1.0, at.sums), rows.row[i],
-                                classes, 1);
+      *result[i] =
+          logsumexp_of(log_row_sum(rows.row[i], classes, 1.0, at.sums), rows.row[i], classes, 1);
   }
 }
 

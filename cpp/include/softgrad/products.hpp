@@ -1,11 +1,11 @@
 // Products with the Jacobian of softmax, from its probabilities.
 //
-// J = diag(p) - p p^T is symmetric, so its vector-Jacobian and Jacobian-vector products are the same
-// p (g - p.g). With m the class of the largest probability,
+// J = diag(p) - p p^T is symmetric, so its vector-Jacobian and Jacobian-vector products are the
+// same p (g - p.g). With m the class of the largest probability,
 //     g_j - p.g = (g_j - g_m) - sum_i p_i (g_i - g_m),
 // and the term i = m vanishes: nothing cancels when p_m is close to 1, and a constant g gives 0.
-// Error: at most 3 ULP of |p_j| (|g_j - g_m| + sum_i p_i |g_i - g_m|), and of the result at j = m when
-// the other terms have one sign.
+// Error: at most 3 ULP of |p_j| (|g_j - g_m| + sum_i p_i |g_i - g_m|), and of the result at j = m
+// when the other terms have one sign.
 #pragma once
 
 #include "normalize.hpp"
@@ -15,7 +15,9 @@ namespace softgrad::SOFTGRAD_ISA {
 template <class T>
 SOFTGRAD_INLINE long argmax_of(const T* p, long n, T* max) {
   *max = max_of(p, n);
-  for (long j = 0; j < n; j++)
+  long j = 0;
+  while (j + 16 <= n && !any_equal(load16(p + j), *max)) j += 16;
+  for (; j < n; j++)
     if (p[j] == *max) return j;
   return 0;  // all NaN
 }
@@ -40,6 +42,56 @@ SOFTGRAD_INLINE double plain(DD s) {
   return s.hi[0] + s.lo[0];
 }
 
+// sum p (g - reference) and, where asked, sum p over one block. float32 multiplies and adds quads
+// in float and totals in double, so that memory and not arithmetic is the limit.
+template <bool with_mass>
+SOFTGRAD_INLINE void block_mean(const float* p, const float* g, long n, float reference,
+                                double& mean, double& mass) {
+  const vf r = splat(reference);
+  QuadTotal<float> means, masses;
+  F16 sum, weight;
+  auto step = [&](bool first, const F16& u, const F16& v) {
+    SOFTGRAD_EACH_F {
+      sum.v[i] = first ? u.v[i] * (v.v[i] - r) : fma(u.v[i], v.v[i] - r, sum.v[i]);
+      if (with_mass) weight.v[i] = first ? u.v[i] : weight.v[i] + u.v[i];
+    }
+  };
+  long j = 0;
+  for (; j + 64 <= n; j += 64) {
+    step(true, load16(p + j), load16(g + j));
+    step(false, load16(p + j + 16), load16(g + j + 16));
+    step(false, load16(p + j + 32), load16(g + j + 32));
+    step(false, load16(p + j + 48), load16(g + j + 48));
+    means.add(sum);
+    if (with_mass) masses.add(weight);
+  }
+  if (j < n) {
+    sum = weight = all16(0.0f);
+    for (; j + 16 <= n; j += 16) step(false, load16(p + j), load16(g + j));
+    if (j < n)
+      step(false, load16(Tail<float>(p + j, n - j, 0.0f).t),
+           load16(Tail<float>(g + j, n - j, 0.0f).t));
+    means.add(sum);
+    if (with_mass) masses.add(weight);
+  }
+  double low;
+  means.result(mean, low);
+  masses.result(mass, low);
+}
+template <bool with_mass>
+SOFTGRAD_INLINE void block_mean(const double* p, const double* g, long n, double reference,
+                                double& mean, double& mass) {
+  const vd r = splat(reference);
+  Sum16 means = zero_sum(), masses = zero_sum();
+  visit_pair(p, g, n, [&](D16 u, D16 v) {
+    SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - r);
+    accumulate(means, v);
+    if (with_mass) accumulate(masses, u);
+  });
+  mean = plain<double>(combine_lanes(means));
+  mass = with_mass ? plain<double>(combine_lanes(masses)) : 0;
+}
+
 // g_m and sum p (g - g_m) for a row, block by block.
 struct Centre {
   double reference, mean;
@@ -52,48 +104,56 @@ SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
   for (long b = 0; b < block_count(classes); b++) {
     const long from = b * block_classes, n = block_length(classes, b);
     T max;
-    const double reference = double(g[from + argmax_of(p + from, n, &max)]);
-    const vd r = splat(reference);
-    Sum16 mean = zero_sum();
-    Sum16 mass = zero_sum();
-    visit_pair(p + from, g + from, n, [&](D16 u, D16 v) {
-      SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - r);
-      accumulate_as<T>(mean, v);
-      if (many) accumulate_as<T>(mass, u);
-    });
-    const DD m = combine_lanes(mean);
-    const double block_mean = sizeof(T) == 4 ? m.hi[0] : plain<T>(m);
-    const double block_mass = many ? plain<T>(combine_lanes(mass)) : 0;
+    const T reference_at = g[from + argmax_of(p + from, n, &max)];
+    const double reference = double(reference_at);
+    double mean, mass;
+    if (many)
+      block_mean<true>(p + from, g + from, n, reference_at, mean, mass);
+    else
+      block_mean<false>(p + from, g + from, n, reference_at, mean, mass);
     if (b == 0) {
-      c = {reference, block_mean};
-      best = double(max), weight = block_mass;
+      c = {reference, mean};
+      best = double(max), weight = mass;
     } else if (double(max) > best) {  // the earlier classes move to the new reference
-      c.mean = (c.mean + (c.reference - reference) * weight) + block_mean;
-      c.reference = reference, best = double(max), weight += block_mass;
+      c.mean = (c.mean + (c.reference - reference) * weight) + mean;
+      c.reference = reference, best = double(max), weight += mass;
     } else {
-      c.mean = c.mean + (block_mean + (reference - c.reference) * block_mass);
-      weight += block_mass;
+      c.mean = c.mean + (mean + (reference - c.reference) * mass);
+      weight += mass;
     }
   }
   return c;
 }
 
+template <bool with_p>
+SOFTGRAD_INLINE F16 centred(const F16& p, F16 g, float reference, float mean, float scale) {
+  SOFTGRAD_EACH_F {
+    g.v[i] = (g.v[i] - reference) - mean;
+    if (with_p) g.v[i] *= p.v[i];
+    if (scale != 1.0f) g.v[i] *= scale;
+  }
+  return g;
+}
+template <bool with_p>
+SOFTGRAD_INLINE D16 centred(const D16& p, D16 g, double reference, double mean, double scale) {
+  SOFTGRAD_EACH_D {
+    g.v[i] = (g.v[i] - reference) - mean;
+    if (with_p) g.v[i] *= p.v[i];
+    if (scale != 1.0) g.v[i] *= scale;
+  }
+  return g;
+}
+
 template <bool with_p, class T>
-SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale,
-                                   bool stream) {
-  const vd reference = splat(c.reference), mean = splat(c.mean), by = splat(scale);
-  const bool unscaled = scale == 1.0;
-  auto f = [&](D16 u, D16 v) {
-    SOFTGRAD_EACH_D {
-      v.v[i] = (v.v[i] - reference) - mean;
-      if (with_p) v.v[i] *= u.v[i];
-      if (!unscaled) v.v[i] *= by;
-    }
-    return v;
+SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale_by,
+                                   bool stream, const T* p_ahead, const T* g_ahead) {
+  const T reference = T(c.reference), mean = T(c.mean), scale = T(scale_by);
+  auto f = [&](const auto& u, const auto& v) {
+    return centred<with_p>(u, v, reference, mean, scale);
   };
   auto part = [&](long j, long k) {
     Tail<T> u(p + j, k, T(0)), v(g + j, k, T(0));
-    store16d(v.t, f(load16d(u.t), load16d(v.t)));
+    store16(v.t, f(load16(u.t), load16(v.t)));
     copy_head(y + j, v.t, k);
   };
   long j = 0;
@@ -101,9 +161,12 @@ SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre 
     long head = long((64 - (reinterpret_cast<std::uintptr_t>(y) & 63)) & 63) / long(sizeof(T));
     if (head > n) head = n;
     if (head) part(0, head), j = head;
-    for (; j + 16 <= n; j += 16) stream16d(y + j, f(load16d(p + j), load16d(g + j)));
+    for (; j + 16 <= n; j += 16) {
+      if (p_ahead) fetch16(p_ahead + j), fetch16(g_ahead + j);
+      stream16(y + j, f(load16(p + j), load16(g + j)));
+    }
   } else {
-    for (; j + 16 <= n; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
+    for (; j + 16 <= n; j += 16) store16(y + j, f(load16(p + j), load16(g + j)));
   }
   if (j < n) part(j, n - j);
 }
@@ -239,9 +302,11 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
     }
     const Centre c = centre_of(u, v, classes);
     if (kind == Product::softmax_vjp)
-      write_product<true>(u, v, ys.row[i], classes, c, scale, stream);
+      write_product<true>(u, v, ys.row[i], classes, c, scale, stream, row_ahead(ps, i + 1, classes),
+                          row_ahead(gs, i + 1, classes));
     else
-      write_product<false>(u, v, ys.row[i], classes, c, scale, stream);
+      write_product<false>(u, v, ys.row[i], classes, c, scale, stream,
+                           row_ahead(ps, i + 1, classes), row_ahead(gs, i + 1, classes));
   }
   if (apart) unpack(ys, y, classes);
 }

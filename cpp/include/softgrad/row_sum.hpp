@@ -179,9 +179,10 @@ void careful_block_sum(const T* x, long n, double max, double temperature, Block
     careful_sum<true>(x, n, max, temperature, sum);
 }
 
-// A whole row from its blocks. careful: from careful sums relative to the same maximum.
+// A whole row from its blocks; its logarithm only if asked for. careful: from careful sums relative
+// to the same maximum.
 template <class T>
-RowSum join(const BlockSum* sums, long blocks, bool careful, double temperature) {
+RowSum join(const BlockSum* sums, long blocks, bool careful, bool logarithm) {
   RowSum r{};
   r.careful = careful;
   r.max = sums[0].max;
@@ -199,13 +200,13 @@ RowSum join(const BlockSum* sums, long blocks, bool careful, double temperature)
     others = add(others, splat(ties - 1.0));
     DD total = two_sum(splat(1.0), others.hi);
     DD inverse = reciprocal({total.hi, total.lo + others.lo});
-    DD log = log1p_dd<sizeof(T) == 8>(others);
-    // Subnormal: the low parts carry nothing, and log1p(t) is t.
     constexpr double unbias = CarefulExp<T, false>::unbias;
     r.others_hi = others.hi[0], r.others_lo = others.lo[0];
-    r.log_hi = log.hi[0], r.log_lo = log.lo[0];
     r.inverse_hi = inverse.hi[0] * unbias, r.inverse_lo = inverse.lo[0] * unbias;
-    (void)temperature;
+    if (logarithm) {
+      DD log = log1p_dd<sizeof(T) == 8>(others);
+      r.log_hi = log.hi[0], r.log_lo = log.lo[0];
+    }
     return r;
   }
   double exponent;
@@ -234,14 +235,15 @@ RowSum join(const BlockSum* sums, long blocks, bool careful, double temperature)
     }
   }
   DD inverse = reciprocal(total);
+  r.inverse_hi = inverse.hi[0], r.inverse_lo = inverse.lo[0];
+  r.others_hi = total.hi[0];
+  if (!logarithm) return r;
   DD log = log_dd<sizeof(T) == 8>(total);
   vd n = splat(exponent - double(FastExp<T>::bias));
   DD head = two_sum(log.hi, n * ln2_hi);
   DD shifted = add(head, splat(-(r.max - offset)));
   shifted = fast_two_sum(shifted.hi, shifted.lo + (log.lo + n * ln2_lo));
   r.log_hi = shifted.hi[0], r.log_lo = shifted.lo[0];
-  r.inverse_hi = inverse.hi[0], r.inverse_lo = inverse.lo[0];
-  r.others_hi = total.hi[0];
   return r;
 }
 
@@ -252,7 +254,7 @@ SOFTGRAD_INLINE bool lacks_digits(const RowSum& r) {
   return !r.special && !r.careful && r.others_hi < care_below * unit;
 }
 template <class T>
-bool needs_care(const RowSum& r, const BlockSum*, long) {
+bool needs_care(const RowSum& r) {
   return lacks_digits<T>(r);
 }
 

@@ -172,10 +172,10 @@ SOFTGRAD_INLINE D16 load16(const double* p) {
   return r;
 }
 SOFTGRAD_INLINE void store16(float* p, const F16& a) {
-  SOFTGRAD_EACH_F *(vf_any*)(p + i * width_f) = a.v[i];
+  SOFTGRAD_EACH_F*(vf_any*)(p + i * width_f) = a.v[i];
 }
 SOFTGRAD_INLINE void store16(double* p, const D16& a) {
-  SOFTGRAD_EACH_D *(vd_any*)(p + i * width_d) = a.v[i];
+  SOFTGRAD_EACH_D*(vd_any*)(p + i * width_d) = a.v[i];
 }
 SOFTGRAD_INLINE void stream16(float* p, const F16& a) {
   SOFTGRAD_EACH_F stream(p + i * width_f, a.v[i]);
@@ -198,12 +198,12 @@ SOFTGRAD_INLINE D16 load16d(const double* p) { return load16(p); }
 SOFTGRAD_INLINE F16 to_float(const D16& a) {
   F16 r;
 #if SOFTGRAD_VECTOR_BYTES == 64
-  r.v[0] = (vf)_mm512_castpd_ps(_mm512_insertf64x4(
-      _mm512_castps_pd(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.v[0]))),
-      _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)a.v[1])), 1));
+  r.v[0] = (vf)_mm512_castpd_ps(
+      _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.v[0]))),
+                         _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)a.v[1])), 1));
 #else
   alignas(64) float t[lanes];
-  SOFTGRAD_EACH_D *(vhf_any*)(t + i * width_d) = __builtin_convertvector(a.v[i], vhf);
+  SOFTGRAD_EACH_D*(vhf_any*)(t + i * width_d) = __builtin_convertvector(a.v[i], vhf);
   r = load16(t);
 #endif
   return r;
@@ -231,7 +231,7 @@ SOFTGRAD_INLINE void store16d(float* p, const D16& a) {
 #if SOFTGRAD_VECTOR_BYTES == 64
   store16(p, to_float(a));
 #else
-  SOFTGRAD_EACH_D *(vhf_any*)(p + i * width_d) = __builtin_convertvector(a.v[i], vhf);
+  SOFTGRAD_EACH_D*(vhf_any*)(p + i * width_d) = __builtin_convertvector(a.v[i], vhf);
 #endif
 }
 SOFTGRAD_INLINE void store16d(double* p, const D16& a) { store16(p, a); }
@@ -281,6 +281,32 @@ SOFTGRAD_INLINE double max_lanes(const D16& a) {
 #else
   return max_lanes_of<double>(a);
 #endif
+}
+
+// Whether any lane of a comparison's result is set.
+SOFTGRAD_INLINE bool any_lane(vi a) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return _mm512_movepi32_mask((__m512i)a) != 0;
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return _mm256_movemask_ps((__m256)a) != 0;
+#elif defined(__x86_64__)
+  return _mm_movemask_ps((__m128)a) != 0;
+#else
+  for (int i = 0; i < width_f; i++)
+    if (a[i]) return true;
+  return false;
+#endif
+}
+SOFTGRAD_INLINE bool any_lane(vl a) { return any_lane((vi)a); }
+SOFTGRAD_INLINE bool any_equal(const F16& a, float b) {
+  vi r = {};
+  SOFTGRAD_EACH_F r |= a.v[i] == splat(b);
+  return any_lane(r);
+}
+SOFTGRAD_INLINE bool any_equal(const D16& a, double b) {
+  vl r = {};
+  SOFTGRAD_EACH_D r |= a.v[i] == splat(b);
+  return any_lane(r);
 }
 
 // Element types know their lane type.

@@ -47,7 +47,8 @@ SOFTGRAD_INLINE void store_tile(const T* tile, const Rows<T>& y, long classes, b
   const std::ptrdiff_t stride = y.stride;
   if (neighbours(y)) {
     T* p = y.row[0];
-    bool aligned = ((reinterpret_cast<std::uintptr_t>(p) | std::uintptr_t(stride) * sizeof(T)) & 63) == 0;
+    bool aligned =
+        ((reinterpret_cast<std::uintptr_t>(p) | std::uintptr_t(stride) * sizeof(T)) & 63) == 0;
     if (stream && aligned)
       for (long c = 0; c < classes; c++, p += stride) stream16(p, load16(tile + 16 * c));
     else
