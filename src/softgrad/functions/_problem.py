@@ -92,7 +92,8 @@ class Problem(NamedTuple):
             mass = np.zeros(self.rows.row_shape)
             mass[~ignored] = w[self.target[~ignored]]
         else:
-            mass = np.einsum("...c,c->...", np.moveaxis(self.target, self.rows.axis, -1), w)
+            y = np.ascontiguousarray(np.moveaxis(self.target, self.rows.axis, -1))
+            mass = np.sum(y * w, axis=-1)  # contiguous: its bits do not depend on the layout
         if self.smoothing:
             mass = (1.0 - self.smoothing) * mass + self.smoothing * np.mean(w)
         return np.asarray(mass)

@@ -142,7 +142,7 @@ def complement(p: Array) -> Array:
     largest = np.argmax(p, axis=-1, keepdims=True)
     others = p.copy()
     np.put_along_axis(others, largest, p.dtype.type(0), axis=-1)
-    rest = np.sum(others, axis=-1, keepdims=True, dtype=np.float64).astype(p.dtype)
+    rest = np.asarray(_native.dot(others, np.ones_like(others), p.ndim - 1))[..., None]
     at_largest = np.take_along_axis(result, largest, axis=-1)
     confident = np.take_along_axis(p, largest, axis=-1) > 0.5
     np.put_along_axis(result, largest, np.where(confident, rest, at_largest), axis=-1)

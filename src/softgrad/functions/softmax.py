@@ -394,8 +394,8 @@ class LogSoftmax(Differentiable):
         rows = prepare(x, axis, temperature, where)
         p = rows.probabilities()
         change = _native.softmax_vjp(p, rows.like(v, "v"), rows.axis, rows.scale, None)
-        total = np.sum(rows.like(g, "g"), axis=rows.axis, dtype=np.float64, keepdims=True)
-        times(change, -rows.scale * total)
+        total = np.asarray(_native.dot(np.ones_like(p), rows.like(g, "g"), rows.axis))
+        times(change, -rows.scale * rows.per_row(total).astype(np.float64))
         return rows.deliver(change, out)
 
 
