@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from softgrad.cli.check_features import check_features
-from softgrad.cli.console import console, figures_table, metrics_rows, print_confusion
+from softgrad.cli.console import console, figures_table
+from softgrad.cli.metrics import metrics_rows, print_confusion
 from softgrad.data import match_labels, read_labelled_for
 from softgrad.modelfile import load_model
 from softgrad.report import measure

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 import softgrad as sg
+from softgrad.cli.console import console
 from softgrad.errors import OptionError
 
 
@@ -21,7 +21,7 @@ def softmax_command(texts: list[str], temperature: float) -> None:
     log_p = sg.log_softmax(logits, temperature=temperature)
     jacobian = sg.softmax.jacobian(logits, temperature=temperature)
 
-    out = Console(highlight=False)
+    out = console()
     values = _table("logit", "p", "log p")
     for row in zip(texts, p, log_p, strict=True):
         values.add_row(row[0], f"{row[1]:.9g}", f"{row[2]:.9g}")

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from softgrad import __version__
-from softgrad.cli.console import console, figures_table, metrics_rows, print_confusion
+from softgrad.cli.console import console, figures_table
 from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
+from softgrad.cli.metrics import metrics_rows, print_confusion
 from softgrad.cli.progress import TrainingDisplay
 from softgrad.data import (
     DataError,

@@ -22,7 +22,7 @@ def read_npz(path: Path, target: str | None = None, *, labelled: bool = True) ->
     """Read features, and labels where ``labelled``; ``target`` names the array of labels."""
     name = path.name
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{name} is a single array. Save features and labels with savez.")
             label_key = _label_key(archive.files, target, labelled, name)

@@ -22,7 +22,7 @@ def explain(solution: Solution, *, tol: float, penalized: bool) -> str:
     """One line: cause, distance, remedy."""
     distance = ""
     if math.isfinite(solution.expected_decrease):
-        distance = f", about {solution.expected_decrease:.1g} above its minimum"
+        distance = f", by estimate {solution.expected_decrease:.0e} above its minimum"
     remedy = _REMEDIES[solution.status]
     if not penalized:
         remedy += " Without a penalty a separable problem has no minimum: set C."
