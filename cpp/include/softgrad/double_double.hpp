@@ -52,6 +52,13 @@ SOFTGRAD_INLINE DD reciprocal(DD a) {
   vd residual = ((1.0 - p.hi) - p.lo) - h * a.lo;
   return fast_two_sum(h, residual * h);
 }
+// a / b in one double, 2^-53 and a little.
+SOFTGRAD_INLINE vd divide(DD a, DD b) {
+  vd q = a.hi / b.hi;
+  DD back = two_product(q, b.hi);
+  vd rest = ((a.hi - back.hi) - back.lo) + (a.lo - q * b.lo);
+  return q + rest / b.hi;
+}
 SOFTGRAD_INLINE DD dd(double hi, double lo = 0.0) { return {splat(hi), splat(lo)}; }
 SOFTGRAD_INLINE DD negate(DD a) { return {-a.hi, -a.lo}; }
 

@@ -102,6 +102,31 @@ struct Regions {
 
 // ---- up to 32 classes -------------------------------------------------------------------------
 
+// float64 probabilities do not need two-part exponentials: fast ones in their stead.
+SOFTGRAD_INLINE void probabilities_tiny(double* tile, long classes) {
+  const D16 max = tile_max(tile, classes);
+  FastExp<double> exp[regs_d];
+  vd exponent;
+  SOFTGRAD_EACH_D exp[i] = FastExp<double>::of(max.v[i], &exponent);
+  Sum16 sum = zero_sum();
+  for (long c = 0; c < classes; c++) {
+    D16 e = load16(tile + 16 * c);
+    SOFTGRAD_EACH_D e.v[i] = exp[i](e.v[i]);
+    store16(tile + 16 * c, e);
+    accumulate(sum, e);
+  }
+  D16 h, l;
+  SOFTGRAD_EACH_D {
+    DD inverse = reciprocal({sum.hi.v[i], sum.lo.v[i]});
+    h.v[i] = inverse.hi, l.v[i] = inverse.lo;
+  }
+  for (long c = 0; c < classes; c++) {
+    D16 e = load16(tile + 16 * c);
+    SOFTGRAD_EACH_D e.v[i] = fma(e.v[i], h.v[i], e.v[i] * l.v[i]);
+    store16(tile + 16 * c, e);
+  }
+}
+
 template <bool tempered, class T>
 SOFTGRAD_INLINE void normalize_tiny(Output output, const Rows<const T>& x, const Rows<T>& y,
                                     long classes, double temperature, bool stream, T* work) {
@@ -109,6 +134,13 @@ SOFTGRAD_INLINE void normalize_tiny(Output output, const Rows<const T>& x, const
   double* e = reinterpret_cast<double*>(work + bundle_rows * tiny_classes);
   double* e_low = e + bundle_rows * tiny_classes;
   load_tile(x, classes, tile);
+  if constexpr (sizeof(T) == 8 && !tempered) {
+    if (output == Output::probability) {
+      probabilities_tiny(tile, classes);
+      store_tile(tile, y, classes, stream);
+      return;
+    }
+  }
   TinySum<T, tempered> s;
   tiny_sum(tile, classes, temperature, e, e_low, s);
   if (output == Output::log_probability) {

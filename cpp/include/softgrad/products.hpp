@@ -92,37 +92,42 @@ SOFTGRAD_INLINE void block_mean(const double* p, const double* g, long n, double
   mass = with_mass ? plain<double>(combine_lanes(masses)) : 0;
 }
 
-// g_m and sum p (g - g_m) for a row, block by block.
+// g_m and sum p (g - g_m) for a row, block by block: each block is summed relative to its own
+// largest probability and moved to the row's.
 struct Centre {
   double reference, mean;
 };
 template <class T>
 SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
-  Centre c{0, 0};
-  double best = 0, weight = 0;
   const bool many = classes > block_classes;
+  double best = 0, reference = 0;
+  DD total = dd(0.0), weight = dd(0.0);
   for (long b = 0; b < block_count(classes); b++) {
     const long from = b * block_classes, n = block_length(classes, b);
     T max;
     const T reference_at = g[from + argmax_of(p + from, n, &max)];
-    const double reference = double(reference_at);
     double mean, mass;
     if (many)
       block_mean<true>(p + from, g + from, n, reference_at, mean, mass);
     else
       block_mean<false>(p + from, g + from, n, reference_at, mean, mass);
     if (b == 0) {
-      c = {reference, mean};
-      best = double(max), weight = mass;
-    } else if (double(max) > best) {  // the earlier classes move to the new reference
-      c.mean = (c.mean + (c.reference - reference) * weight) + mean;
-      c.reference = reference, best = double(max), weight += mass;
-    } else {
-      c.mean = c.mean + (mean + (reference - c.reference) * mass);
-      weight += mass;
+      best = double(max), reference = double(reference_at);
+      total = dd(mean), weight = dd(mass);
+      continue;
     }
+    if (double(max) > best) {  // the earlier classes move to the new reference
+      total = add(total, two_product(splat(reference - double(reference_at)), weight.hi));
+      total = add(total, splat(mean));
+      best = double(max), reference = double(reference_at);
+    } else {
+      total = add(total, two_product(splat(double(reference_at) - reference), splat(mass)));
+      total = add(total, splat(mean));
+    }
+    weight = add(weight, splat(mass));
   }
-  return c;
+  const double sum = total.hi[0] + total.lo[0];
+  return {reference, sum == sum ? sum : total.hi[0]};
 }
 
 template <bool with_p>

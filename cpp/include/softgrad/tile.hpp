@@ -109,12 +109,14 @@ SOFTGRAD_INLINE void tiny_sum(const T* tile, long classes, double temperature, d
     if constexpr (sizeof(T) == 8) store16(e_low + 16 * c, el);
   }
   SOFTGRAD_EACH_D {
+    const vd unusual = s.max.v[i] - s.max.v[i];  // NaN where the row has no finite maximum
     if constexpr (sizeof(T) == 4) {
-      vd others = hi.v[i] + (ties.v[i] - 1.0);
+      vd others = hi.v[i] + (ties.v[i] - 1.0) + unusual;
       s.others_hi.v[i] = others, s.others_lo.v[i] = vd{};
       s.inverse_hi.v[i] = 1.0 / (1.0 + others), s.inverse_lo.v[i] = vd{};
     } else {
-      DD others = add(DD{hi.v[i] * Exp::unbias, lo.v[i] * Exp::unbias}, ties.v[i] - 1.0);
+      DD others =
+          add(DD{hi.v[i] * Exp::unbias, lo.v[i] * Exp::unbias}, (ties.v[i] - 1.0) + unusual);
       s.others_hi.v[i] = others.hi, s.others_lo.v[i] = others.lo;
       DD total = two_sum(splat(1.0), others.hi);
       DD inverse = reciprocal({total.hi, total.lo + others.lo});
