@@ -86,7 +86,7 @@ def test_out_may_be_any_of_the_arguments(name: str, classes: int, dtype: str, rn
 
 @pytest.mark.parametrize("name", LIKE_X)
 def test_out_that_overlaps_in_part(name: str, rng: Any) -> None:
-    """Shifted by a few elements over the input: right, or refused; never wrong."""
+    """Shifted by a few elements over the input: as if there were no overlap."""
     member = BY_NAME[name]
     memory = rng.normal(size=3 * 40 + 5)
     x = memory[:120].reshape(3, 40)
@@ -95,12 +95,8 @@ def test_out_that_overlaps_in_part(name: str, rng: Any) -> None:
     for shift in (1, 5):
         work = memory.copy()
         out = work[shift : shift + 120].reshape(3, 40)
-        try:
-            member(work[:120].reshape(3, 40), *companions, out=out)
-        except ValueError as error:
-            assert "overlap" in str(error) or "memory" in str(error)
-        else:
-            np.testing.assert_array_equal(out, expected)
+        member(work[:120].reshape(3, 40), *companions, out=out)
+        np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("name", LIKE_X)

@@ -111,12 +111,6 @@ def test_companions_of_another_type(name: str) -> None:
         member(X, *companions)
 
 
-def test_zero_dimensions_have_no_last_axis() -> None:
-    for function in (sg.softmax, sg.log_softmax, sg.logsumexp):
-        with pytest.raises(ValueError, match="axis"):
-            function(1.5)
-
-
 def test_unknown_options_are_refused() -> None:
     for function in (sg.softmax, sg.softmax.vjp, sg.logsumexp, sg.sigmoid, sg.cross_entropy):
         with pytest.raises(TypeError):
@@ -176,10 +170,10 @@ def test_targets_of_other_kinds(loss: Any) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_masked_class_cannot_be_the_target(loss: Any) -> None:
     where = np.array([True, True, False])
-    with pytest.raises(ValueError, match="mask|where"):
+    with pytest.raises(ValueError, match=r"mask|where"):
         loss(X, np.array([0, 1, 2, 0]), where=where)
     soft = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5], [1, 0, 0], [0, 1, 0]])
-    with pytest.raises(ValueError, match="mask|where"):
+    with pytest.raises(ValueError, match=r"mask|where"):
         loss(X, soft, where=where)
 
 

@@ -31,7 +31,7 @@ TARGETS = ["index", "ignored", "soft", "masked", "masked soft"]
 def problem(kind: str, axis: int) -> tuple[Any, Any, dict[str, Any]]:
     """Logits, target and the options that belong to that kind of target."""
     rng = np.random.default_rng(6)
-    x = rng.normal(size=(*ROWS, CLASSES)) * 3
+    x = rng.normal(size=(*ROWS, CLASSES)) * 1.5
     labels = rng.integers(CLASSES, size=ROWS)
     soft = rng.random((*ROWS, CLASSES)) + 0.05  # rows need not sum to 1
     more: dict[str, Any] = {}

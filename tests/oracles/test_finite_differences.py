@@ -39,7 +39,7 @@ def assert_slope(result: Any, expected: Any) -> None:
     result, expected = np.asarray(result), np.asarray(expected)
     assert result.shape == expected.shape
     size = np.max(np.abs(expected))
-    assert size > 1e-3  # or the comparison would say nothing
+    assert size > 1e-4  # or the comparison would say nothing
     assert np.max(np.abs(result - expected)) <= 1e-7 * max(1.0, size)
     assert np.max(np.abs(result - expected)) <= 1e-5 * size
 

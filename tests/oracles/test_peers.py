@@ -16,8 +16,10 @@ X = np.random.default_rng(3).normal(size=(4, 3, 5)) * 4
 @pytest.mark.parametrize("axis", [0, 1, -1, (0, 2), None])
 def test_scipy(axis: Any) -> None:
     np.testing.assert_allclose(sg.softmax(X, axis=axis), scipy.special.softmax(X, axis=axis), 1e-14)
+    # SciPy rounds at the size of the logits, and loses digits of confident rows.
+    loss = np.max(np.abs(X)) * 2.0**-50
     np.testing.assert_allclose(
-        sg.log_softmax(X, axis=axis), scipy.special.log_softmax(X, axis=axis), 1e-13
+        sg.log_softmax(X, axis=axis), scipy.special.log_softmax(X, axis=axis), 1e-15, loss
     )
     np.testing.assert_allclose(
         sg.logsumexp(X, axis=axis), scipy.special.logsumexp(X, axis=axis), 1e-14

@@ -128,7 +128,8 @@ _LOGSUMEXP = [
 ]
 
 _NONE: frozenset[str] = frozenset()
-_SIGMOID = [
+_SIGMOID = [  # the Jacobian of an elementwise function is given as its diagonal
+    Member("sigmoid.jacobian", sg.sigmoid.jacobian, activations.sigmoid_slope, options=_NONE),
     Member("sigmoid", sg.sigmoid, activations.sigmoid, (), "like x", _NONE),
     Member("sigmoid.vjp", sg.sigmoid.vjp, activations.sigmoid_vjp, ("entries",), "like x", _NONE),
     Member("sigmoid.jvp", sg.sigmoid.jvp, activations.sigmoid_jvp, ("entries",), "like x", _NONE),

@@ -181,5 +181,6 @@ def cross_entropy_grad_target(logits: ArrayLike, target: ArrayLike, **options: A
     if rows.reduction == "mean" and rows.weighted:
         surprise = surprise - float(cross_entropy(logits, target, **options))
     share = (_share(rows) * (1.0 - rows.smoothing))[..., None]
-    part = np.isfinite(rows.log_p) | (rows.target > 0)
-    return rows.restore(np.where(part, share * rows.weight * surprise, 0.0))
+    with np.errstate(invalid="ignore"):  # 0 inf, at masked classes
+        grad = share * rows.weight * surprise
+    return rows.restore(np.where(np.isfinite(rows.log_p) | (rows.target > 0), grad, 0.0))
