@@ -148,8 +148,7 @@ class SharedRow {
   void emit(Output output, T* y, double factor, bool stream) const {
     const RowSum& r = output == Output::log_probability ? log_sum_ : sum_;
     each([&](long b, const T* p, long n) {
-      kernels_for<T>().emit(output, p, y + b * block_classes, n, r, temperature_, factor, stream,
-                            nullptr);
+      kernels_for<T>().emit(output, p, y + b * block_classes, n, r, temperature_, factor, stream);
     });
   }
 

@@ -48,13 +48,6 @@ SOFTGRAD_INLINE double target_slope(const RowSum& log_sum, T target_logit, doubl
   return p - 1.0;
 }
 
-// What stands for the target among the exponentials so that scaling it gives `slope` (1 ULP): the
-// whole gradient is then written in one sweep.
-template <class T>
-SOFTGRAD_INLINE T before_scaling(double slope, Scale s) {
-  return s.hi == 0 ? T(0) : T(slope / s.hi);
-}
-
 template <class T>
 struct LossOut {
   double *hi, *lo;
@@ -162,14 +155,14 @@ SOFTGRAD_INLINE void cross_entropy_tile(const Rows<const T>& x, const std::int64
     slope[i] = target_slope<false>(r, xt[i], 1.0) * factor[i];
   }
   if (!y) return;
-  for (long i = 0; i < x.count; i++)
-    if (target[i] >= 0) tile[16 * target[i] + i] = before_scaling<T>(slope[i], scale[i]);
   scale_tile(tile, classes, scale);
   for (long i = 0; i < x.count; i++) {
     if (target[i] < 0)
       fill_row(tile + i, classes, 16, T(0));
     else if (s.row[i].special)
       fill_row(tile + i, classes, 16, std::numeric_limits<T>::quiet_NaN());
+    else
+      tile[16 * target[i] + i] = T(slope[i]);
   }
   store_tile(tile, *y, classes, stream);
 }
@@ -226,16 +219,13 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
       } else if (row[k].special) {
         fill_row(to, classes, 1, std::numeric_limits<T>::quiet_NaN());
       } else {
-        if (kept) {
-          const Scale scale = scale_of(row[k], factor[i]);
-          at.work[k * pitch + t] = before_scaling<T>(slope[k], scale);
-          scale_row(at.work + k * pitch, to, classes, scale, stream,
-                    row_ahead(x, i + interleaved, classes));
-        } else {
-          emit(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i], stream,
-               row_ahead(x, i + 1, classes));
-          to[t] = T(slope[k]);
-        }
+        const Along<T> along = {row_ahead(x, kept ? i + interleaved : i + 1, classes), t,
+                                T(slope[k])};
+        if (kept)
+          scale_row(at.work + k * pitch, to, classes, scale_of(row[k], factor[i]), stream, along);
+        else
+          emit_along(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i],
+                     stream, along);
       }
     }
   }
@@ -384,10 +374,11 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
   };
   constexpr double unbias = CarefulExp<T, tempered>::unbias;
   vd q = complement(splat(r.others_hi), splat(r.others_lo), ih / unbias, il / unbias);
-  // p_top * whole - y'_top with p_top = 1 - q.
+  // p_top * whole - y'_top with p_top = 1 - q, for p_top > 1/2: below that nothing cancels.
   double top_slope = ((rest.hi - q * whole.hi)[0] + rest.lo[0]) * factor;
   double index_slope = 0;
-  if (index >= 0 && index != top) {
+  const bool at_index = index >= 0 && (index != top || r.others_hi >= 1);
+  if (at_index) {
     double w = hit + how.spread * (how.class_weight ? how.class_weight[index] : 1.0);
     index_slope = slope(splat(double(x[index])), splat(w))[0];
   }
@@ -402,8 +393,8 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
       copy_head(y + j, t, n);
     }
   });
-  y[top] = T(top_slope);
-  if (index >= 0 && index != top) y[index] = T(index_slope);
+  if (r.others_hi < 1) y[top] = T(top_slope);
+  if (at_index) y[index] = T(index_slope);
 }
 
 template <class T>

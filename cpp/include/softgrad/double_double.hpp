@@ -87,6 +87,7 @@ SOFTGRAD_INLINE DD combine_lanes(const Sum16& s) {
       h[i] = t;
       l[i] = (l[i] + l[i + w]) + ((a - (t - bb)) + (b - bb));
     }
+  if (!(h[0] + l[0] - h[0] == l[0]) && !(h[0] - h[0] == 0)) return dd(h[0]);
   return fast_two_sum(splat(h[0]), splat(l[0]));
 }
 

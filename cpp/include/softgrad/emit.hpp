@@ -13,12 +13,21 @@ SOFTGRAD_INLINE void fetch16(const T* p) {
   if (sizeof(T) == 8) __builtin_prefetch(p + 8, 0, 2);
 }
 
-// y[j] = f(x[j]) for sixteen lanes at a time; Load and Store are load16/store16 or their double
-// forms. With `stream`, aligned stores bypass the caches.
-// `ahead`, if not null, is read next by the caller: n numbers of it are fetched into the cache on
-// the way, which keeps memory busy while this row is computed and written.
+// What goes with a row that is being written: `ahead`, if not null, is read next by the caller and
+// fetched into the cache on the way, which keeps memory busy meanwhile; element `patch`, if not
+// negative, gets `value` whatever the row computes for it.
+template <class T>
+struct Along {
+  const T* ahead = nullptr;
+  long patch = -1;
+  T value = 0;
+};
+
+// y[j] = f(x[j]) for sixteen lanes at a time, in the element type or as doubles. With `stream`,
+// aligned stores bypass the caches; a patch is then made before its line leaves.
 template <bool as_double, class T, class F>
-SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f, const T* ahead = nullptr) {
+SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f,
+                             const Along<T>& along = {}) {
   auto load = [](const T* p) {
     if constexpr (as_double)
       return load16d(p);
@@ -42,22 +51,32 @@ SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f, const T
     if (head > n) head = n;
     if (head) part(0, head), j = head;
     for (; j + 16 <= n; j += 16) {
-      if (ahead) fetch16(ahead + j);
-      if constexpr (as_double)
-        stream16d(y + j, f(load(x + j)));
-      else
-        stream16(y + j, f(load(x + j)));
+      if (along.ahead) fetch16(along.ahead + j);
+      auto v = f(load(x + j));
+      if (static_cast<unsigned long>(along.patch - j) < 16) {
+        alignas(64) T t[lanes];
+        store(t, v);
+        t[along.patch - j] = along.value;
+        stream16(y + j, load16(t));
+      } else if constexpr (as_double) {
+        stream16d(y + j, v);
+      } else {
+        stream16(y + j, v);
+      }
     }
-  } else {
-    for (; j + 32 <= n; j += 32) {
-      auto a = f(load(x + j));
-      auto b = f(load(x + j + 16));
-      store(y + j, a);
-      store(y + j + 16, b);
-    }
-    for (; j + 16 <= n; j += 16) store(y + j, f(load(x + j)));
+    if (j < n) part(j, n - j);
+    if (along.patch >= 0 && (along.patch < head || along.patch >= j)) y[along.patch] = along.value;
+    return;
   }
+  for (; j + 32 <= n; j += 32) {
+    auto a = f(load(x + j));
+    auto b = f(load(x + j + 16));
+    store(y + j, a);
+    store(y + j + 16, b);
+  }
+  for (; j + 16 <= n; j += 16) store(y + j, f(load(x + j)));
   if (j < n) part(j, n - j);
+  if (along.patch >= 0) y[along.patch] = along.value;
 }
 
 template <class T>
@@ -82,7 +101,7 @@ SOFTGRAD_INLINE bool fits_float(double hi) {
 
 // y = e * factor for stored exponentials e (one rounding of the exact product, and a 2^-47 error).
 SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool stream,
-                               const float* ahead = nullptr) {
+                               const Along<float>& along = {}) {
   if (fits_float(s.hi)) {
     const float h = float(s.hi), l = float(s.hi - double(h));
     const vf vh = splat(h), vlow = splat(l);
@@ -93,7 +112,7 @@ SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool s
           SOFTGRAD_EACH_F r.v[i] = fma(a.v[i], vh, a.v[i] * vlow);
           return r;
         },
-        ahead);
+        along);
   } else {
     const vd h = splat(s.hi);
     map_row<true>(
@@ -103,11 +122,11 @@ SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool s
           SOFTGRAD_EACH_D r.v[i] = a.v[i] * h;
           return r;
         },
-        ahead);
+        along);
   }
 }
 SOFTGRAD_INLINE void scale_row(const double* e, double* y, long n, Scale s, bool stream,
-                               const double* ahead = nullptr) {
+                               const Along<double>& along = {}) {
   const vd h = splat(s.hi), l = splat(s.lo);
   map_row<false>(
       e, y, n, stream,
@@ -116,11 +135,11 @@ SOFTGRAD_INLINE void scale_row(const double* e, double* y, long n, Scale s, bool
         SOFTGRAD_EACH_D r.v[i] = fma(a.v[i], h, a.v[i] * l);
         return r;
       },
-      ahead);
+      along);
 }
 
 SOFTGRAD_INLINE void exp_scale_row(const float* x, float* y, long n, const FastExp<float>& exp,
-                                   Scale s, bool stream, const float* ahead = nullptr) {
+                                   Scale s, bool stream, const Along<float>& along = {}) {
   if (fits_float(s.hi)) {
     const float h = float(s.hi), l = float(s.hi - double(h));
     const vf vh = splat(h), vlow = splat(l);
@@ -134,7 +153,7 @@ SOFTGRAD_INLINE void exp_scale_row(const float* x, float* y, long n, const FastE
           }
           return r;
         },
-        ahead);
+        along);
   } else {
     const vd h = splat(s.hi);
     map_row<false>(
@@ -144,11 +163,11 @@ SOFTGRAD_INLINE void exp_scale_row(const float* x, float* y, long n, const FastE
           SOFTGRAD_EACH_D r.v[i] *= h;
           return to_float(r);
         },
-        ahead);
+        along);
   }
 }
 SOFTGRAD_INLINE void exp_scale_row(const double* x, double* y, long n, const FastExp<double>& exp,
-                                   Scale s, bool stream, const double* ahead = nullptr) {
+                                   Scale s, bool stream, const Along<double>& along = {}) {
   const vd h = splat(s.hi), l = splat(s.lo);
   map_row<false>(
       x, y, n, stream,
@@ -160,7 +179,7 @@ SOFTGRAD_INLINE void exp_scale_row(const double* x, double* y, long n, const Fas
         }
         return r;
       },
-      ahead);
+      along);
 }
 
 // p = e * inverse for exponentials of a CarefulExp.
@@ -187,7 +206,8 @@ SOFTGRAD_INLINE vd log_probability(const CarefulExp<T, tempered>& exp, vd x, vd 
 
 template <bool tempered, class T>
 SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const RowSum& r,
-                                  double temperature, double factor, bool stream, const T* ahead) {
+                                  double temperature, double factor, bool stream,
+                                  const Along<T>& along) {
   using Exp = CarefulExp<T, tempered>;
   const Exp exp = Exp::of(splat(r.max), temperature);
   if (output == Output::log_probability) {
@@ -199,7 +219,7 @@ SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const
           SOFTGRAD_EACH_D o.v[i] = log_probability<T>(exp, a.v[i], h, l);
           return o;
         },
-        ahead);
+        along);
     return;
   }
   Scale s = scale_of(r, factor);
@@ -211,24 +231,31 @@ SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const
         SOFTGRAD_EACH_D o.v[i] = careful_probability<T>(exp(a.v[i]), h, l);
         return o;
       },
-      ahead);
+      along);
 }
 
 template <class T>
-void emit(Output output, const T* x, T* y, long n, const RowSum& r, double temperature,
-          double factor, bool stream, const T* ahead) {
+SOFTGRAD_INLINE void emit_along(Output output, const T* x, T* y, long n, const RowSum& r,
+                                double temperature, double factor, bool stream,
+                                const Along<T>& along) {
   if (r.special) {
     fill_row(y, n, 1, std::numeric_limits<T>::quiet_NaN());
     return;
   }
   if (temperature != 1.0) {
-    emit_careful<true>(output, x, y, n, r, temperature, factor, stream, ahead);
+    emit_careful<true>(output, x, y, n, r, temperature, factor, stream, along);
   } else if (output == Output::log_probability || r.careful) {
-    emit_careful<false>(output, x, y, n, r, temperature, factor, stream, ahead);
+    emit_careful<false>(output, x, y, n, r, temperature, factor, stream, along);
   } else {
     double exponent;
-    exp_scale_row(x, y, n, fast_exp<T>(T(r.max), &exponent), scale_of(r, factor), stream, ahead);
+    exp_scale_row(x, y, n, fast_exp<T>(T(r.max), &exponent), scale_of(r, factor), stream, along);
   }
+}
+
+template <class T>
+void emit(Output output, const T* x, T* y, long n, const RowSum& r, double temperature,
+          double factor, bool stream) {
+  emit_along<T>(output, x, y, n, r, temperature, factor, stream, {});
 }
 
 }  // namespace softgrad::SOFTGRAD_ISA

@@ -87,7 +87,7 @@ struct Kernels {
   RowSum (*join)(const BlockSum* sums, long blocks, bool careful, bool logarithm);
   bool (*needs_care)(const RowSum&);
   void (*emit)(Output, const T* x, T* y, long n, const RowSum&, double temperature, double factor,
-               bool stream, const T* ahead);
+               bool stream);
 };
 
 // Scratch of a kernel call: block sums of one row, then a working area, then (for classes that lie

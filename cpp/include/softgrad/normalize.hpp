@@ -346,8 +346,8 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
       RowSum r = output == Output::log_probability || temperature != 1.0
                      ? log_row_sum(x.row[i], classes, temperature, at.sums)
                      : fast_row_sum(x.row[i], classes, false, at.sums);
-      emit(output, x.row[i], y.row[i], classes, r, temperature, 1.0, stream,
-           row_ahead(x, i + 1, classes));
+      emit_along<T>(output, x.row[i], y.row[i], classes, r, temperature, 1.0, stream,
+                    {row_ahead(x, i + 1, classes)});
     }
     return;
   }
@@ -366,7 +366,7 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
         fill_row(y.row[i0 + k], classes, 1, std::numeric_limits<T>::quiet_NaN());
       else
         scale_row(at.work + k * pitch, y.row[i0 + k], classes, scale_of(row[k], 1.0), stream,
-                  row_ahead(x, i0 + k + interleaved, classes));
+                  Along<T>{row_ahead(x, i0 + k + interleaved, classes)});
     }
   }
 }

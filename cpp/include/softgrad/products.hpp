@@ -176,7 +176,7 @@ SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre 
   if (j < n) part(j, n - j);
 }
 
-// g - p sum g; at the largest p: (1 - p) g_m - ... = q sum g - sum of the other g.
+// g - p sum g; at a p_m above 1/2 as q sum g - (sum of the other g), q the sum of the other p.
 template <class T>
 SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long classes, double scale) {
   T max;
@@ -211,7 +211,7 @@ SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long clas
     store16d(v.t, f(load16d(u.t), load16d(v.t)));
     copy_head(y + j, v.t, classes - j);
   }
-  y[top] = T(at_top * scale);
+  if (max > T(0.5)) y[top] = T(at_top * scale);
 }
 
 // Few classes: a lane per row, classes in order.
@@ -273,6 +273,7 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
       D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
       SOFTGRAD_EACH_D {
         vl is_top = top.v[i] == double(c);
+        is_top &= best.v[i] > 0.5;
         v.v[i] = (is_top ? at_top.v[i] : fma(u.v[i], -sum.v[i], v.v[i])) * by;
       }
       store16d(gt + 16 * c, v);
