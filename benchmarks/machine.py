@@ -48,6 +48,7 @@ def describe() -> dict[str, str]:
         facts["transparent huge pages"] = choices[choices.index("[") + 1 : choices.index("]")]
     for library in LIBRARIES:
         facts[library] = version(library) or "not installed"
+    facts["load before the run"] = f"{os.getloadavg()[0]:.1f} processes"
     facts["softgrad instruction set"] = str(sg.info()["instruction_set"])
     for setting in SETTINGS:
         facts[setting] = os.environ.get(setting, "unset")

@@ -39,7 +39,7 @@ class Effort:
     rounds: tuple[int, int]
 
 
-FULL = Effort(0.6, (5, 60))
+FULL = Effort(0.4, (5, 40))
 QUICK = Effort(0.1, (3, 15))
 
 
