@@ -174,7 +174,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(digits):
 
     from tests.cli.command import COMMAND
 
-    command = [*COMMAND, "predict", str(digits[1] / "model.softgrad"), "digits"]
+    # More than fits in a pipe.
+    command = [*COMMAND, "predict", str(digits[1] / "model.softgrad"), "digits", "--probabilities"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.read(20)
     process.stdout.close()

@@ -50,6 +50,8 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     saved(tmp_path / "a")
     saved(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a") as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
 
 
 def test_every_truncation_is_refused(tmp_path):

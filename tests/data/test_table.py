@@ -26,6 +26,7 @@ def test_dialects(tmp_path, delimiter, start, end):
     text = start + end.join(line.replace(",", delimiter) for line in lines)
     data = read_csv(write(tmp_path / "t.csv", text), "kind")
     assert data.X.tolist() == [[1, 2], [3, 4]]
+    assert data.feature_names == ["a", "b"]
     assert data.y.tolist() == [0, 1]
     assert data.y.dtype == np.int64
 

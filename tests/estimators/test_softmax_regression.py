@@ -31,9 +31,9 @@ def test_every_check_of_scikit_learn(estimator, check):
     check(estimator)
 
 
-def exact(X, y, C, sample_weight=None, **options):
-    """scikit-learn's Newton solver, as far as double precision goes."""
-    model = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-11, max_iter=10_000, **options)
+def exact(X, y, C, sample_weight=None, solver="newton-cholesky", **options):
+    """scikit-learn's Newton solvers, as far as double precision goes."""
+    model = LogisticRegression(C=C, solver=solver, tol=1e-11, max_iter=10_000, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(X, y, sample_weight)
@@ -50,9 +50,12 @@ def assert_same_model(model, oracle, rtol):
 @pytest.mark.parametrize("C", [0.01, 1.0])
 def test_coefficients_are_those_of_logistic_regression(name, C):
     X, y = DATA[name](return_X_y=True)
+    X, y = X[:600], y[:600]
     model = SoftmaxRegression(C, tol=1e-8, max_iter=5000).fit(X, y)
     assert model.solution_.converged
-    assert_same_model(model, exact(X, y, C), rtol=3e-5)
+    # 650 parameters are too many for a factorised Hessian in a test.
+    oracle = exact(X, y, C, solver="newton-cg" if name == "digits" else "newton-cholesky")
+    assert_same_model(model, oracle, rtol=3e-5)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -39,6 +39,16 @@ def test_calibration_error_by_its_definition(rng):
     assert measure(log_p, target).ece == pytest.approx(expected, rel=1e-12)
 
 
+def test_bins_hold_what_lies_between_their_bounds(rng):
+    confidence = np.concatenate([rng.random(300), np.arange(1, 16) / 15])
+    bins = calibration_bins(confidence, rng.random(315) < confidence)
+    assert sum(bin.count for bin in bins) == 315
+    for bin in bins:
+        inside = (confidence > bin.low) & (confidence <= bin.high)
+        assert bin.count == inside.sum()
+        assert bin.confidence == pytest.approx(confidence[inside].mean())
+
+
 def test_a_calibrated_model_has_a_small_error(rng):
     log_p = log_softmax(rng.standard_normal((20_000, 3)) * 2, axis=1)
     target = (np.exp(log_p).cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1).clip(0, 2)

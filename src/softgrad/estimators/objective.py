@@ -23,6 +23,8 @@ from softgrad.functions.linear import linear_cross_entropy
 
 Float = npt.NDArray[np.float64]
 
+_ROUNDING = 1e-13
+
 
 class Objective:
     """F as a function of one flat vector, for a solver; and the way back to W and b.
@@ -51,6 +53,8 @@ class Objective:
 
         mean, variance = _moments(X, sample_weight, self.total_weight, centre=fit_intercept)
         curvature = (1.0 - 1.0 / n_classes) / n_classes
+        # A deviation below the rounding of the mean is a constant feature's.
+        variance = np.where(variance > (_ROUNDING * mean) ** 2, variance, 0.0)
         scale = np.sqrt(curvature * variance + self.l2)
         self.scale = np.where(scale > 0.0, scale, 1.0)  # a constant feature without a penalty
         self.intercept_scale = float(np.sqrt(curvature))

@@ -96,8 +96,6 @@ def minimize_lbfgs(
         value, _ = seen(start)
         if not np.isfinite(value):
             return seen.solution(Status.NOT_FINITE, values)
-        if seen.grad_norm <= tol:
-            return seen.solution(Status.CONVERGED, values)
         if max_iter == 0:
             return seen.solution(Status.ITERATION_LIMIT, values)
         result = minimize(
@@ -131,9 +129,9 @@ def minimize_lbfgs(
 def remaining_decrease(values: list[float]) -> float:
     """How far the last value lies above the limit, if the decrease goes on as it went.
 
-    The decreases over the last third of the iterations and the third before are taken for two terms
-    of a geometric series. (The solver's own quadratic model sees twenty directions only, and promised
-    as little as a thousandth of the true distance.)
+    The decreases over the last third of the iterations and the third before are taken for two
+    terms of a geometric series. (The solver's own quadratic model sees twenty directions only, and
+    promised as little as a thousandth of the true distance.)
     """
     third = max(1, (len(values) - 1) // 3)
     if len(values) < 2 * third + 1:
