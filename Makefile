@@ -62,17 +62,20 @@ clean:
 $(VENV)/.ready:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet cmake ninja $$($(BIN)/python tools/build_requirements.py)
-	touch $@
+	@touch $@
 
+# Stamps carry the time at which a build began: what is edited meanwhile is built the next time.
 $(VENV)/.built: $(VENV)/.ready $(native_sources)
+	@touch $@.began
 	$(install) .
-	touch $@
+	@mv $@.began $@
 
 $(VENV)/.test $(VENV)/.bench: $(VENV)/.%: $(VENV)/.ready $(native_sources)
+	@touch $@.began
 	$(install) '.[$*]'
-	touch $(VENV)/.built $@
+	@cp -p $@.began $(VENV)/.built && mv $@.began $@
 
 # Linting needs no C++ build, but mypy wants the libraries whose types it reads.
 $(VENV)/.lint: $(VENV)/.built
 	$(install) '.[lint]'
-	touch $@
+	@touch $@

@@ -236,25 +236,56 @@ def ulps(value: float, dtype: type[np.floating[Any]]) -> str:
     return f"{value:.0e}".replace("e+0", "e").replace("e+", "e") + (" (all)" if lost else "")
 
 
-def measure(dtype: type[np.floating[Any]]) -> str:
-    """The table of one type."""
-    found = libraries()
+@dataclass(frozen=True)
+class Worst:
+    """The largest error of each library in one function on one kind of rows."""
+
+    function: str
+    kind: str
+    errors: dict[str, float]
+
+
+def measure(dtype: type[np.floating[Any]], found: dict[str, Library]) -> list[Worst]:
+    """Every function of every library on every kind of rows."""
+    largest: dict[tuple[str, str], dict[str, float]] = {}
+    for kind, rows in rows_of(dtype).items():
+        for row in rows:
+            truth = Truth.of(row).named()
+            for name, library in found.items():
+                with np.errstate(all="ignore"):
+                    results = library(row)
+                for function in FUNCTIONS:
+                    errors = largest.setdefault((function, kind), dict.fromkeys(found, 0.0))
+                    got = error(function, results[function], truth[function], row)
+                    errors[name] = max(errors[name], got)
+    return [
+        Worst(function, kind, errors)
+        for (function, kind), errors in sorted(
+            largest.items(), key=lambda item: FUNCTIONS.index(item[0][0])
+        )
+    ]
+
+
+def summary(worst: Sequence[Worst], dtype: type[np.floating[Any]]) -> str:
+    """One line a function: the largest error on any row."""
+    libraries = list(worst[0].errors)
     lines = []
-    hard = rows_of(dtype)
-    truths = {kind: [Truth.of(row).named() for row in rows] for kind, rows in hard.items()}
     for function in FUNCTIONS:
-        for kind, rows in hard.items():
-            worst = []
-            for library in found.values():
-                errors = []
-                for row, truth in zip(rows, truths[kind], strict=True):
-                    with np.errstate(all="ignore"):
-                        got = library(row)[function]
-                    errors.append(error(function, got, truth[function], row))
-                worst.append(ulps(max(errors), dtype))
-            lines.append([function, kind, *worst])
-    header = ["function", "rows", *found]
-    return f"### {np.dtype(dtype)}\n\n" + tables.table(header, lines, words=2)
+        of_this = [w.errors for w in worst if w.function == function]
+        lines.append(
+            [function, *(ulps(max(e[name] for e in of_this), dtype) for name in libraries)]
+        )
+    name = str(np.dtype(dtype))
+    return f"### {name}, all rows\n\n" + tables.table([name, *libraries], lines)
+
+
+def details(worst: Sequence[Worst], dtype: type[np.floating[Any]]) -> str:
+    """One line a function and kind of rows."""
+    lines = [
+        [w.function, w.kind, *(ulps(value, dtype) for value in w.errors.values())] for w in worst
+    ]
+    header = ["function", "rows", *worst[0].errors]
+    return f"### {np.dtype(dtype)}, by kind of row\n\n" + tables.table(header, lines, words=2)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -264,14 +295,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--markdown", type=Path, help="write the tables there as well")
     options = parser.parse_args(arguments)
-    text = "\n\n".join(
-        [
-            "## Accuracy: largest error in ULP; (all) marks results without a correct digit",
-            tables.table(["machine", ""], list(machine.describe().items()), words=2),
-            measure(np.float32),
-            measure(np.float64),
-        ]
-    )
+    parts = [
+        "## Accuracy: largest error in ULP; (all) marks results without a correct digit",
+        tables.table(["machine", ""], list(machine.describe().items()), words=2),
+    ]
+    for dtype in (np.float32, np.float64):
+        worst = measure(dtype, libraries())
+        parts += [summary(worst, dtype), details(worst, dtype)]
+    text = "\n\n".join(parts)
     print(text)
     if options.markdown:
         options.markdown.write_text(text + "\n")

@@ -240,6 +240,12 @@ def main(arguments: list[str] | None = None) -> None:
             "## Speed: how many times faster than each peer",
             tables.table(["machine", ""], list(facts.items()), words=2),
             tables.speeds(results, list(others)),
+            *(
+                tables.overview(results, peer, dtype)
+                for dtype in options.dtype
+                for peer in others
+                if 1 in options.threads
+            ),
             tables.overheads(calls),
             tables.verdicts(results),
         ]

@@ -64,6 +64,18 @@ def speeds(results: Sequence[Result], peers: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
+def overview(results: Sequence[Result], peer: str, dtype: str) -> str:
+    """How many times faster than one peer on one thread: shapes down, functions across."""
+    chosen = [r for r in results if (r.dtype, r.threads) == (dtype, 1)]
+    cells = {(r.shape, r.function): ratio(r.speedup(peer)) for r in chosen}
+    functions = list(dict.fromkeys(r.function for r in chosen if r.speedup(peer) is not None))
+    shapes = dict.fromkeys(r.shape for r in chosen)
+    rows = [[str(shape), *(cells[shape, function] for function in functions)] for shape in shapes]
+    return f"### Times as fast as {peer}, {dtype}, one thread\n\n" + table(
+        [dtype, *functions], rows
+    )
+
+
 def overheads(seconds: dict[str, dict[str, float]]) -> str:
     """Time of a call on ten numbers."""
     libraries = list(dict.fromkeys(name for times in seconds.values() for name in times))
