@@ -6,6 +6,7 @@ written.  130: interrupted with Ctrl-C; ``train`` has then kept the best model s
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,13 @@ from typing import Annotated
 import typer
 
 from softgrad import __version__
-from softgrad.cli.errors import BAD_INPUT, INTERRUPTED, TrainingInterruptedError, one_line
+from softgrad.cli.errors import (
+    BAD_INPUT,
+    INTERRUPTED,
+    READER_GONE,
+    TrainingInterruptedError,
+    one_line,
+)
 
 app = typer.Typer(
     name="softgrad",
@@ -42,9 +49,10 @@ def run(arguments: list[str]) -> int:
         return _end(str(error), INTERRUPTED)
     except typer.Abort:
         code = INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except Exception as error:
         message = one_line(error)
         if message is None:

@@ -7,6 +7,7 @@ from typing import Any
 from softgrad.errors import SoftgradError
 
 BAD_INPUT = 2
+READER_GONE = 1  # as Typer does
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
