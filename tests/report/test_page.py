@@ -97,7 +97,7 @@ def test_a_page_is_whole_and_needs_nothing_else(n_classes, image):
         assert target in page.ids
     assert "script" not in page.tags
     assert "@import" not in text
-    assert page.tags.count("svg") == (3 if image else 4)
+    assert page.tags.count("svg") == (4 if image else 5)
     expected = 0 if not image else (1 if n_classes == 2 else n_classes)
     assert page.tags.count("img") >= expected
     assert f"{run.metrics.accuracy:.2%}" in text

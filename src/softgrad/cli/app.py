@@ -112,7 +112,9 @@ def train(
         float, typer.Option(help="Stop when the gradient is this small.", min=0.0)
     ] = 1e-4,
     max_iter: Annotated[int, typer.Option(help="Stop after so many iterations.", min=1)] = 1000,
-    balanced: Annotated[bool, typer.Option(help="Give every class the same total weight.")] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Give every class the same total weight.")
+    ] = False,
 ) -> None:
     """Train a classifier, measure it, and write a report.
 
@@ -146,7 +148,7 @@ def predict(
         bool, typer.Option(help="Add the probability of every class.")
     ] = False,
 ) -> None:
-    """Predict the class of every row: CSV with the class and its probability."""
+    """Predict the class of every row, as CSV."""
     from softgrad.cli.predict import predict_command
 
     predict_command(model, source, out, probabilities)
@@ -162,7 +164,7 @@ def evaluate(
     labels: Labels = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Measure a model on labelled data: accuracy, log-loss, calibration, confusion matrix."""
+    """Measure a model on labelled data."""
     from softgrad.cli.evaluate import evaluate_command
 
     evaluate_command(model, source, target, labels, json)
@@ -170,7 +172,7 @@ def evaluate(
 
 @app.command()
 def info() -> None:
-    """Print what this installation can do: version, instruction sets, threads."""
+    """Print version, instruction sets and threads."""
     from softgrad.cli.info import info_command
 
     info_command()
@@ -184,7 +186,7 @@ def softmax(
     ],
     temperature: Annotated[float, typer.Option(help="Divide the logits by this first.")] = 1.0,
 ) -> None:
-    """Print the softmax of some numbers, its logarithm and its Jacobian."""
+    """Print p, log p and the Jacobian of some numbers."""
     from softgrad.cli.softmax import softmax_command
 
     softmax_command(logits, temperature)

@@ -20,35 +20,44 @@ from softgrad.report.theme import ACCENT, INK, MUTED, ON_ACCENT, WARM, style, sv
 Float = npt.NDArray[np.float64]
 
 MOST_CLASSES_WITH_COUNTS = 30
+_HALF_WIDTH = (4.9, 3.5)
 MOST_CLASSES_DRAWN = 200
 MOST_CLASSES_BESIDE = 14  # a confusion matrix that leaves room for a figure beside it
 
 
-def learning_curve(history: list[HistoryPoint]) -> str:
-    """Objective and validation loss, and the gradient's way down, by iteration."""
+def loss_curve(history: list[HistoryPoint]) -> str:
+    """Objective and validation loss by iteration."""
     iterations = [point.iteration for point in history]
     with style():
-        figure = Figure(figsize=(10.2, 3.6), layout="constrained")
-        loss, gradient = figure.subplots(1, 2)
-        loss.plot(
-            iterations, [p.objective for p in history], color=ACCENT, label="training objective"
-        )
-        validation = np.array([p.validation_loss for p in history])
-        if np.isfinite(validation).any():
-            loss.plot(iterations, validation, color=WARM, label="validation log-loss")
-        loss.legend(loc="best")
-        loss.set_title("Loss")
-        gradient.plot(iterations, [p.grad_norm for p in history], color=ACCENT)
-        gradient.set_title("Largest component of the gradient")
-        gradient.set_yscale("log")
-        gradient.minorticks_off()
-        if _spans_decades(loss):
-            loss.set_yscale("log")
-            _plain_log_ticks(loss)
-        for axes in (loss, gradient):
-            axes.set_xlabel("iteration")
-            axes.margins(x=0.02)
-        return svg(figure, "learning")
+        figure = Figure(figsize=_HALF_WIDTH, layout="constrained")
+        axes = figure.subplots()
+        objective = [point.objective for point in history]
+        axes.plot(iterations, objective, color=ACCENT, label="training objective")
+        validation = [point.validation_loss for point in history]
+        axes.plot(iterations, validation, color=WARM, label="validation log-loss")
+        axes.legend(loc="best")
+        axes.set_title("Loss")
+        axes.set_xlabel("iteration")
+        axes.margins(x=0.02)
+        if _spans_decades(axes):
+            axes.set_yscale("log")
+            _plain_log_ticks(axes)
+        return svg(figure, "loss")
+
+
+def gradient_curve(history: list[HistoryPoint]) -> str:
+    """The gradient's way down, by iteration."""
+    with style():
+        figure = Figure(figsize=_HALF_WIDTH, layout="constrained")
+        axes = figure.subplots()
+        norms = [point.grad_norm for point in history]
+        axes.plot([point.iteration for point in history], norms, color=ACCENT)
+        axes.set_title("Largest component of the gradient")
+        axes.set_xlabel("iteration")
+        axes.margins(x=0.02)
+        axes.set_yscale("log")
+        axes.minorticks_off()
+        return svg(figure, "gradient")
 
 
 def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> str:

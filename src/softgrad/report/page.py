@@ -71,7 +71,8 @@ def _sections(run: Run) -> list[str]:
         _section(
             "Learning curve",
             "Where the two losses part, the model learns what is particular to the training rows.",
-            f"<figure>{figures.learning_curve(run.history)}</figure>",
+            f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
+            f"<figure>{figures.gradient_curve(run.history)}</figure></div>",
         )
         if run.history
         else "",
