@@ -17,7 +17,7 @@ from softgrad._reference import exact
 from tests.support import ulp
 from tests.support.rows import KINDS
 
-DISTINCT = 160
+DISTINCT = 96
 
 
 @dataclass(frozen=True)

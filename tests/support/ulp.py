@@ -7,6 +7,7 @@ rounded result.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import mpmath
@@ -14,22 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FORMATS = {4: (24, -149, 128), 8: (53, -1074, 1024)}  # bits, smallest exponent, overflow
-
-
-def ulp(number: Any, itemsize: int) -> Any:
-    """The unit in the last place of a float of that size at the magnitude of `number`."""
-    bits, smallest, _ = _FORMATS[itemsize]
-    exponent = smallest if number == 0 else max(int(mpmath.mag(number)) - bits, smallest)
-    return mpmath.ldexp(1, exponent)
+_FRACTION = 40  # errors are measured to 2^-40 ULP
 
 
 def _error(result: float, exact: Any, scale: Any, itemsize: int) -> float:
-    if not mpmath.isfinite(exact) or abs(exact) >= mpmath.ldexp(1, _FORMATS[itemsize][2]):
-        limit = float(exact) if not mpmath.isfinite(exact) else float(mpmath.sign(exact)) * np.inf
-        return 0.0 if result == limit else np.inf
-    if not np.isfinite(result):
-        return np.inf
-    return float(abs(mpmath.mpf(result) - exact) / ulp(scale, itemsize))
+    """|result - exact| in ULP of scale, in integers: mpmath numbers are mantissa and exponent."""
+    bits, smallest, overflow = _FORMATS[itemsize]
+    sign, mantissa, exponent, length = exact._mpf_
+    infinite = exponent + length > overflow if mantissa else not mpmath.isfinite(exact)
+    if infinite or math.isinf(result):
+        limit = math.copysign(math.inf, -1 if sign else 1) if mantissa else float(exact)
+        return 0.0 if infinite and result == limit else math.inf
+    if math.isnan(result):
+        return math.inf
+    _, size, scale_exponent, scale_length = scale._mpf_
+    ulp = max(scale_exponent + scale_length - bits, smallest) if size else smallest
+    unit = ulp - _FRACTION
+    numerator, denominator = result.as_integer_ratio()
+    found = _shifted(numerator, 1 - denominator.bit_length() - unit)
+    wanted = _shifted(-mantissa if sign else mantissa, exponent - unit)
+    return min(abs(found - wanted), 1 << 900) / (1 << _FRACTION)
+
+
+def _shifted(number: int, by: int) -> int:
+    return number << by if by >= 0 else number >> -by
 
 
 def errors(result: Any, exact: Any, scale: Any = None) -> NDArray[np.float64]:
@@ -41,8 +50,8 @@ def errors(result: Any, exact: Any, scale: Any = None) -> NDArray[np.float64]:
     )
     assert values.shape == truth.shape, (values.shape, truth.shape)
     size = values.dtype.itemsize
-    pairs = zip(values.ravel().tolist(), truth.ravel(), sizes.ravel(), strict=True)
-    return np.array([_error(*pair, size) for pair in pairs]).reshape(truth.shape)
+    triples = zip(values.ravel().tolist(), truth.ravel(), sizes.ravel(), strict=True)
+    return np.array([_error(*triple, size) for triple in triples]).reshape(truth.shape)
 
 
 def float_errors(result: Any, expected: Any) -> NDArray[np.float64]:

@@ -46,6 +46,9 @@ class Row:
 
     `counts` says how often each column occurs, for rows of a million classes with few distinct
     ones.  Cotangents and targets then hold one number for all copies of a column.
+
+    In products of an array and a number the array stands first: mpmath's own operators, asked
+    first, would spell out the whole array in an error that NumPy then suppresses.
     """
 
     def __init__(
@@ -96,14 +99,25 @@ class Row:
 
     @_in_full_precision
     def log_softmax_jvp_terms(self, v: Floats) -> Exact:
-        """The size of the terms that make up `log_softmax_jvp`, which may cancel.
+        """The size of the terms that make up `log_softmax_jvp`: (|v| + sum p |v|) / T.
 
-        Adding a constant to v changes nothing, so the terms are those of v - v_m, where m is the
-        most probable class: (|v - v_m| + sum p |v - v_m|) / T.  At m itself that is the sum over
-        the other classes alone.
+        Adding a constant to v changes nothing.  Where one class m has more than half of the
+        probability, the terms are those of v - v_m, at m itself the sum over the others alone.
         """
-        size = np.abs(number(v) - mpmath.mpf(float(v[np.argmax(self.x)])))
-        return np.asarray((size + self.sum(self.softmax * size)) / self.temperature)
+        m = np.argmax(self.x)
+        reference = float(v[m]) if self.softmax[m] > 0.5 else 0.0
+        size = np.abs(number(v) - mpmath.mpf(reference))
+        return np.asarray((size + self.sum(self._representable * size)) / self.temperature)
+
+    @property
+    def _representable(self) -> Exact:
+        """p, but no smaller than the smallest normal number.
+
+        Products are computed from probabilities in the type of x.  A subnormal one is off by up to
+        half the smallest number, as if it had the size of the smallest normal one.
+        """
+        smallest = mpmath.mpf(float(np.finfo(self.x.dtype).smallest_normal))
+        return np.array([max(p, smallest) if p else p for p in self.softmax], dtype=object)
 
     @_in_full_precision
     def softmax_vjp(self, g: Floats) -> Exact:
@@ -113,7 +127,7 @@ class Row:
     @_in_full_precision
     def softmax_vjp_terms(self, g: Floats) -> Exact:
         """The size of the terms that make up `softmax_vjp`: see `log_softmax_jvp_terms`."""
-        return np.asarray(self.softmax * self.log_softmax_jvp_terms(g))
+        return np.asarray(self._representable * self.log_softmax_jvp_terms(g))
 
     @_in_full_precision
     def softmax_jacobian(self) -> Exact:
@@ -138,7 +152,7 @@ class Row:
         """y' = (1 - eps) y + eps / C, from the index of a column or from probabilities."""
         y = number(np.eye(len(self.x))[target] if isinstance(target, int) else target)
         eps = mpmath.mpf(float(smoothing))
-        return np.asarray((1 - eps) * y + eps / int(self.counts.sum()), dtype=object)
+        return np.asarray(y * (1 - eps) + eps / int(self.counts.sum()), dtype=object)
 
     @_in_full_precision
     def cross_entropy(self, target: int | Floats, smoothing: float = 0.0) -> Any:
@@ -151,13 +165,13 @@ class Row:
     def cross_entropy_grad(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
         """(Y p - y') / T with Y = sum y'."""
         y = self.smoothed(target, smoothing)
-        return np.asarray((self.sum(y) * self.softmax - y) / self.temperature)
+        return np.asarray((self.softmax * self.sum(y) - y) / self.temperature)
 
     @_in_full_precision
     def cross_entropy_grad_terms(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
         """The size of the terms of `cross_entropy_grad`: (Y p + y') / T."""
         y = self.smoothed(target, smoothing)
-        return np.asarray((self.sum(y) * self.softmax + y) / self.temperature)
+        return np.asarray((self.softmax * self.sum(y) + y) / self.temperature)
 
 
 def _elementwise(formula: Callable[[Exact], Any]) -> Callable[[Floats], Exact]:
