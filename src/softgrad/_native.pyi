@@ -9,9 +9,7 @@ _Floats = NDArray[Any]
 
 openmp: bool
 
-def softmax(
-    x: object, axis: int = -1, temperature: float = 1.0, out: object = None, /
-) -> Any: ...
+def softmax(x: object, axis: int = -1, temperature: float = 1.0, out: object = None, /) -> Any: ...
 def log_softmax(
     x: object, axis: int = -1, temperature: float = 1.0, out: object = None, /
 ) -> Any: ...

@@ -311,8 +311,11 @@ bool CrossEntropy<T>::run() const {
   const long classes = a.classes, rows = a.rows;
   const Kernels<T>& k = kernels_for<T>();
   const bool dense = target || label_smoothing != 0;
-  const DenseTarget how = {class_weight, 1.0 - label_smoothing,
-                           classes ? label_smoothing / double(classes) : 0.0};
+  DenseTarget how = {class_weight, 1.0 - label_smoothing,
+                     classes ? label_smoothing / double(classes) : 0.0};
+  how.keep_low = (1.0 - how.keep) - label_smoothing;
+  if (classes)
+    how.spread_low = -std::fma(how.spread, double(classes), -label_smoothing) / double(classes);
   const long group = group_rows(classes);
   const long groups = (rows + group - 1) / group;
   double spread_mass = 0;  // sum of the smoothing's share over classes

@@ -320,7 +320,7 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
   };
   const double hit =
       index < 0 ? 0.0 : how.keep * (how.class_weight ? how.class_weight[index] : 1.0);
-  Sum16 mass = zero_sum(), loss = zero_sum();
+  Sum16 mass = zero_sum(), hits = zero_sum(), everywhere = zero_sum();
   auto term = [&](vd weight, vd logit) {
     Difference d = exp.difference(logit);
     DD a = two_sum(log_hi, -d.hi);
@@ -332,15 +332,28 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
     vl wild = error != error;
     return DD{none ? vd{} : product.hi, (none | wild) ? vd{} : error};
   };
+  // loss = keep * sum w y (-log p) + spread * sum w (-log p): each sum exact, the factors in two
+  // parts.
+  const bool spreads = how.spread != 0;
   visit([&](long j, long n, D16 logits, D16 weights) {
-    (void)n;
-    D16 products;
-    SOFTGRAD_EACH_D {
-      DD t = term(weights.v[i], logits.v[i]);
-      products.v[i] = t.hi;
-      loss.lo.v[i] += t.lo;
+    auto collect = [&](Sum16& sum, const D16& w) {
+      D16 products;
+      SOFTGRAD_EACH_D {
+        DD t = term(w.v[i], logits.v[i]);
+        products.v[i] = t.hi;
+        sum.lo.v[i] += t.lo;
+      }
+      accumulate(sum, products);
+    };
+    if (loss_hi && (target || spreads)) {
+      alignas(64) double w[lanes] = {}, y[lanes] = {};
+      for (long k = 0; k < n; k++) {
+        w[k] = how.class_weight ? how.class_weight[j + k] : 1.0;
+        y[k] = target ? w[k] * double(target[j + k]) : 0.0;
+      }
+      if (target) collect(hits, load16(y));
+      if (spreads) collect(everywhere, load16(w));
     }
-    accumulate(loss, products);
     if (j <= top && top < j + 16) {  // the maximum's share is kept apart
       alignas(64) double t[lanes];
       store16(t, weights);
@@ -356,13 +369,19 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
   if (index >= 0 && index != top) rest = add(rest, splat(hit));
   const DD whole = add(rest, splat(top_share));
   if (loss_hi) {
-    DD total = combine_lanes(loss);
-    if (!(total.lo[0] == total.lo[0])) total.lo = vd{};
-    if (index >= 0) {
-      DD t = term(splat(hit), splat(double(x[index])));
-      DD sum = two_sum(total.hi, t.hi);
-      vd low = sum.lo + (total.lo + t.lo);
-      total = {sum.hi, low == low ? low : vd{}};
+    DD hit_sum = combine_lanes(hits);
+    if (index >= 0)
+      hit_sum =
+          term(splat(how.class_weight ? how.class_weight[index] : 1.0), splat(double(x[index])));
+    const auto scaled = [](DD sum, double factor, double factor_low) {
+      DD r = multiply(sum, dd(factor, factor_low));
+      return r.lo[0] == r.lo[0] ? r : dd((sum.hi * factor)[0]);
+    };
+    DD total = scaled(hit_sum, how.keep, how.keep_low);
+    if (spreads) {
+      const DD rest_of = scaled(combine_lanes(everywhere), how.spread, how.spread_low);
+      const DD sum = add(total, rest_of);
+      total = sum.lo[0] == sum.lo[0] ? sum : dd((total.hi + rest_of.hi)[0]);
     }
     *loss_hi = total.hi[0], *loss_lo = total.lo[0];
   }

@@ -46,8 +46,9 @@ enum class Output : int { probability, log_probability };
 enum class Product : int { softmax_vjp, center, log_softmax_vjp };
 
 struct DenseTarget {
-  const double* class_weight;  // per class, or null for ones
-  double keep, spread;         // y' = weight * (keep * y + spread)
+  const double* class_weight;           // per class, or null for ones
+  double keep, spread;                  // y' = weight * (keep * y + spread)
+  double keep_low = 0, spread_low = 0;  // what rounding took from them
 };
 
 template <class T>

@@ -14,12 +14,12 @@ namespace softgrad::SOFTGRAD_ISA {
 
 template <bool full>
 SOFTGRAD_INLINE DD log_dd(DD u) {
-  constexpr std::int64_t sqrt_half = 0x3fe6a09e667f3bcd;
+  constexpr std::uint64_t sqrt_half = 0x3fe6a09e667f3bcd;
   vl bits = (vl)u.hi;
-  vl k = (bits - sqrt_half) >> 52;
-  vd scale = (vd)((vul)(1023 - k) << 52);  // 2^-k
+  vl k = (vl)((vul)bits - sqrt_half) >> 52;
+  vd scale = (vd)((1023 - (vul)k) << 52);  // 2^-k
   vd mh = u.hi * scale, ml = u.lo * scale;
-  vd kd = (vd)(k + (vl)splat(round_d)) - round_d;
+  vd kd = (vd)((vul)k + (vul)splat(round_d)) - round_d;
   DD f = two_sum(mh - 1.0, ml);
   DD d = fast_two_sum(splat(2.0), f.hi);
   d.lo = d.lo + f.lo;

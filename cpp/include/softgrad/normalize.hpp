@@ -62,6 +62,14 @@ SOFTGRAD_INLINE Rows<T> pack(const Rows<const T>& x, long classes, T* to) {
   Rows<T> r;
   r.stride = 1, r.count = x.count;
   for (long i = 0; i < x.count; i++) r.row[i] = to + i * classes;
+  if (neighbours(x)) {  // a cache line holds one class of all rows
+    for (long c = 0; c < classes; c++) {
+      const T* from = x.row[0] + c * x.stride;
+      __builtin_prefetch(from + 16 * x.stride);
+      for (long i = 0; i < bundle_rows; i++) to[i * classes + c] = from[i];
+    }
+    return r;
+  }
   constexpr long strip = 64;
   for (long c0 = 0; c0 < classes; c0 += strip) {
     long c1 = c0 + strip < classes ? c0 + strip : classes;
@@ -72,6 +80,13 @@ SOFTGRAD_INLINE Rows<T> pack(const Rows<const T>& x, long classes, T* to) {
 }
 template <class T>
 SOFTGRAD_INLINE void unpack(const Rows<T>& from, const Rows<T>& y, long classes) {
+  if (neighbours(y)) {
+    for (long c = 0; c < classes; c++) {
+      T* to = y.row[0] + c * y.stride;
+      for (long i = 0; i < bundle_rows; i++) to[i] = from.row[i][c];
+    }
+    return;
+  }
   constexpr long strip = 64;
   for (long c0 = 0; c0 < classes; c0 += strip) {
     long c1 = c0 + strip < classes ? c0 + strip : classes;
@@ -203,15 +218,10 @@ SOFTGRAD_INLINE void tile_sum(T* tile, long classes, bool logarithm, TileSum<T>&
   for (long c = 0; c < classes; c += 64) {
     for (int l = 0; l < lanes; l++) {
       if (c + l >= classes) break;
-      V quad;
-      if (c + 64 <= classes) {
-        quad = add16(add16(add16(exp_at(c + l), exp_at(c + 16 + l)), exp_at(c + 32 + l)),
-                     exp_at(c + 48 + l));
-      } else {
-        quad = all16(T(0));
-        for (long k = c + l; k < classes; k += 16) quad = add16(quad, exp_at(k));
-      }
-      total[l].add(quad);
+      V quad[4];
+      for (int k = 0; k < 4; k++)
+        quad[k] = c + 16 * k + l < classes ? exp_at(c + 16 * k + l) : all16(T(0));
+      total[l].add(quad[0], quad[1], quad[2], quad[3]);
     }
   }
   double hi[bundle_rows], lo[bundle_rows];

@@ -46,7 +46,7 @@ SOFTGRAD_INLINE double plain(DD s) {
 // in float and totals in double, so that memory and not arithmetic is the limit.
 template <bool with_mass>
 SOFTGRAD_INLINE void block_mean(const float* p, const float* g, long n, float reference,
-                                double& mean, double& mass) {
+                                double& mean, double& mean_low, double& mass) {
   const vf r = splat(reference);
   QuadTotal<float> means, masses;
   F16 sum, weight;
@@ -75,86 +75,91 @@ SOFTGRAD_INLINE void block_mean(const float* p, const float* g, long n, float re
     if (with_mass) masses.add(weight);
   }
   double low;
-  means.result(mean, low);
+  means.result(mean, mean_low);
   masses.result(mass, low);
 }
 template <bool with_mass>
 SOFTGRAD_INLINE void block_mean(const double* p, const double* g, long n, double reference,
-                                double& mean, double& mass) {
+                                double& mean, double& mean_low, double& mass) {
   const vd r = splat(reference);
   Sum16 means = zero_sum(), masses = zero_sum();
   visit_pair(p, g, n, [&](D16 u, D16 v) {
-    SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - r);
+    SOFTGRAD_EACH_D {
+      DD t = two_product(u.v[i], v.v[i] - r);
+      v.v[i] = t.hi;
+      means.lo.v[i] += t.lo;
+    }
     accumulate(means, v);
     if (with_mass) accumulate(masses, u);
   });
-  mean = plain<double>(combine_lanes(means));
+  const DD sum = combine_lanes(means);
+  mean = sum.hi[0], mean_low = sum.lo[0];
   mass = with_mass ? plain<double>(combine_lanes(masses)) : 0;
 }
 
-// g_m and sum p (g - g_m) for a row, block by block: each block is summed relative to its own
-// largest probability and moved to the row's.
+// A reference and sum p (g - reference) for a row, block by block. The reference is g at the class
+// with more than half of the probability, and 0 where there is none: then nothing cancels that the
+// plain sum would lose, and a shift by a large g_m of a small p_m would itself cost digits.
 struct Centre {
-  double reference, mean;
+  double reference, mean, mean_low;
 };
 template <class T>
 SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
   const bool many = classes > block_classes;
-  double best = 0, reference = 0;
+  double reference = 0;
   DD total = dd(0.0), weight = dd(0.0);
   for (long b = 0; b < block_count(classes); b++) {
     const long from = b * block_classes, n = block_length(classes, b);
     T max;
-    const T reference_at = g[from + argmax_of(p + from, n, &max)];
-    double mean, mass;
+    const long top = argmax_of(p + from, n, &max);
+    const T block_reference = max > T(0.5) ? g[from + top] : T(0);
+    double mean, mean_low, mass;
     if (many)
-      block_mean<true>(p + from, g + from, n, reference_at, mean, mass);
+      block_mean<true>(p + from, g + from, n, block_reference, mean, mean_low, mass);
     else
-      block_mean<false>(p + from, g + from, n, reference_at, mean, mass);
-    if (b == 0) {
-      best = double(max), reference = double(reference_at);
-      total = dd(mean), weight = dd(mass);
-      continue;
+      block_mean<false>(p + from, g + from, n, block_reference, mean, mean_low, mass);
+    if (max > T(0.5)) {  // the earlier classes move to it
+      total = add(total, two_product(splat(reference - double(block_reference)), weight.hi));
+      reference = double(block_reference);
+    } else if (reference != 0) {
+      total = add(total, two_product(splat(-reference), splat(mass)));
     }
-    if (double(max) > best) {  // the earlier classes move to the new reference
-      total = add(total, two_product(splat(reference - double(reference_at)), weight.hi));
-      total = add(total, splat(mean));
-      best = double(max), reference = double(reference_at);
-    } else {
-      total = add(total, two_product(splat(double(reference_at) - reference), splat(mass)));
-      total = add(total, splat(mean));
-    }
+    total = many ? add(total, dd(mean, mean_low)) : dd(mean, mean_low);
     weight = add(weight, splat(mass));
   }
-  const double sum = total.hi[0] + total.lo[0];
-  return {reference, sum == sum ? sum : total.hi[0]};
+  const double low = total.lo[0];
+  return {reference, total.hi[0], low == low ? low : 0.0};
 }
 
-template <bool with_p>
-SOFTGRAD_INLINE F16 centred(const F16& p, F16 g, float reference, float mean, float scale) {
-  SOFTGRAD_EACH_F {
-    g.v[i] = (g.v[i] - reference) - mean;
-    if (with_p) g.v[i] *= p.v[i];
-    if (scale != 1.0f) g.v[i] *= scale;
-  }
-  return g;
+// ((g - reference) - mean) [p]. What rounding takes from the differences is kept: with p the result
+// is rounded once (float64), or twice (float32).
+SOFTGRAD_INLINE vd centred_once(bool with_p, vd p, vd g, vd reference, vd mean, vd mean_low) {
+  DD a = two_sum(g, -reference);
+  DD d = two_sum(a.hi, -mean);
+  vd low = d.lo + (a.lo - mean_low);
+  low = low == low ? low : vd{};
+  return with_p ? fma(p, d.hi, p * low) : d.hi + low;
 }
-template <bool with_p>
-SOFTGRAD_INLINE D16 centred(const D16& p, D16 g, double reference, double mean, double scale) {
-  SOFTGRAD_EACH_D {
-    g.v[i] = (g.v[i] - reference) - mean;
-    if (with_p) g.v[i] *= p.v[i];
-    if (scale != 1.0) g.v[i] *= scale;
-  }
-  return g;
+SOFTGRAD_INLINE vf centred_once(bool with_p, vf p, vf g, vf reference, vf mean, vf mean_low) {
+  vf a = g - reference, d = a - mean, b = d - a;
+  vf low = ((a - (d - b)) - (mean + b)) - mean_low;
+  low = low == low ? low : vf{};
+  return with_p ? fma(p, d, p * low) : d + low;
 }
 
 template <bool with_p, class T>
 SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale_by,
                                    bool stream, const T* p_ahead, const T* g_ahead) {
-  const T reference = T(c.reference), mean = T(c.mean), scale = T(scale_by);
-  auto f = [&](const auto& u, const auto& v) {
-    return centred<with_p>(u, v, reference, mean, scale);
+  const auto reference = splat(T(c.reference)), mean = splat(T(c.mean));
+  const auto mean_low = splat(T((c.mean - double(T(c.mean))) + c.mean_low));
+  const T scale = T(scale_by);
+  constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
+  auto f = [&](const auto& u, auto v) {
+    for (int i = 0; i < registers; i++) {
+      v.v[i] = centred_once(with_p, u.v[i], v.v[i], reference, mean, mean_low);
+      if (scale != T(1)) v.v[i] *= scale;
+    }
+    return v;
   };
   auto part = [&](long j, long k) {
     Tail<T> u(p + j, k, T(0)), v(g + j, k, T(0));
@@ -234,18 +239,26 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
   }
   const vd by = splat(scale);
   if (kind != Product::log_softmax_vjp) {
+    SOFTGRAD_EACH_D reference.v[i] = best.v[i] > 0.5 ? reference.v[i] : vd{};
     Sum16 mean = zero_sum();
     for (long c = 0; c < classes; c++) {
       D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
-      SOFTGRAD_EACH_D v.v[i] = u.v[i] * (v.v[i] - reference.v[i]);
-      accumulate_as<T>(mean, v);
+      SOFTGRAD_EACH_D {
+        if constexpr (sizeof(T) == 4) {
+          mean.hi.v[i] += u.v[i] * (v.v[i] - reference.v[i]);
+        } else {
+          DD t = two_product(u.v[i], v.v[i] - reference.v[i]);
+          DD sum = two_sum(mean.hi.v[i], t.hi);
+          mean.hi.v[i] = sum.hi;
+          mean.lo.v[i] += sum.lo + t.lo;
+        }
+      }
     }
-    if (sizeof(T) == 8) mean.hi = add16(mean.hi, mean.lo);
     for (long c = 0; c < classes; c++) {
       D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
       SOFTGRAD_EACH_D {
-        v.v[i] = (v.v[i] - reference.v[i]) - mean.hi.v[i];
-        if (kind == Product::softmax_vjp) v.v[i] *= u.v[i];
+        v.v[i] = centred_once(kind == Product::softmax_vjp, u.v[i], v.v[i], reference.v[i],
+                              mean.hi.v[i], mean.lo.v[i]);
         v.v[i] *= by;
       }
       store16d(gt + 16 * c, v);

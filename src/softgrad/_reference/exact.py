@@ -145,7 +145,7 @@ class Row:
     def log_softmax_vjp_terms(self, g: Floats) -> Exact:
         """The size of the terms of `log_softmax_vjp`: (|g| + p sum |g|) / T."""
         size = np.abs(number(g))
-        return np.asarray((size + self.softmax * self.sum(size)) / self.temperature)
+        return np.asarray((size + self._representable * self.sum(size)) / self.temperature)
 
     @_in_full_precision
     def smoothed(self, target: int | Floats, smoothing: float = 0.0) -> Exact:
