@@ -27,7 +27,9 @@ LONG_KINDS = ("ordinary", "wide", "confident", "ties", "offset", "with_minus_inf
 TEMPERATURES = [0.1, 0.3, 0.7, 2.0, 3.7, 10.0]
 DTYPES = ["float32", "float64"]
 
-SOFTMAX = LOSS_GRADIENT = SOFTMAX_VJP = 3.0
+SOFTMAX = LOSS_GRADIENT = 3.0
+# An entry can be a product of two probabilities, each rounded on its own: -p_i p_j / T.
+SOFTMAX_VJP = 5.5
 LOG_SOFTMAX = CROSS_ENTROPY = LOGSUMEXP = 1.0
 
 
