@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.members import BY_NAME, Array, Member, float_type, names, row_shape
+from tests.support.members import BY_NAME, Array, Member, names, row_shape
 
 
 def is_loss(member: Member) -> bool:
@@ -329,7 +329,3 @@ def test_the_probabilities_are_taken_instead_of_computed(name: str, rng: Any) ->
     other = BY_NAME["softmax"](x + np.arange(5.0))
     expected = member(x + np.arange(5.0), *companions)
     np.testing.assert_array_equal(member(x, *companions, value=other), expected)
-
-
-def test_float_type_of_the_helpers() -> None:
-    assert float_type(np.zeros(1, dtype="int8")) == np.float64
