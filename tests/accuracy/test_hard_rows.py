@@ -6,6 +6,7 @@ that a result is the difference of, where these may cancel: see `softgrad._refer
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from softgrad import _native
 from softgrad._reference import exact
 from tests.conftest import Observed
 from tests.support import problems, ulp
@@ -52,8 +54,13 @@ class Check:
     """All values and first derivatives of a batch of hard rows at one temperature."""
 
     def __init__(
-        self, rows: list[tuple[Problem, exact.Row]], temperature: float, observed: Observed
+        self,
+        rows: list[tuple[Problem, exact.Row]],
+        temperature: float,
+        observed: Observed,
+        prefix: str = "",
     ) -> None:
+        self.prefix = prefix
         self.batch = [problem for problem, _ in rows]
         self.exact = [row for _, row in rows]
         self.temperature = temperature
@@ -62,7 +69,16 @@ class Check:
         self.rng = np.random.default_rng(self.x.shape[1] + 1)
 
     def label(self, function: str) -> str:
-        return function if self.temperature == 1 else f"{function}, T"
+        return self.prefix + (function if self.temperature == 1 else f"{function}, T")
+
+    def run(self, part: str) -> None:
+        """One of PARTS."""
+        {
+            "values": self.values,
+            "products": self.products,
+            "losses": self.losses,
+            "soft_losses": self.soft_losses,
+        }[part]()
 
     def rows(
         self, function: str, result: Any, truths: list[Any], limit: float, terms: Any = None
@@ -164,7 +180,7 @@ def test_every_number_of_classes(
     for classes in sizes:
         for temperature in (1.0, temperature_for(classes)):
             rows = hard_rows(classes, dtype, tuple(KINDS), temperature)
-            getattr(Check(rows, temperature, observed), part)()
+            Check(rows, temperature, observed).run(part)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -174,7 +190,28 @@ def test_long_rows(classes: int, dtype: str, part: str, observed: Observed) -> N
     kinds = LONG_KINDS[: 6 if classes < 1_000_000 else 4]
     for temperature in (1.0, temperature_for(classes)):
         rows = hard_rows(classes, dtype, kinds, temperature)
-        getattr(Check(rows, temperature, observed), part)()
+        Check(rows, temperature, observed).run(part)
+
+
+@pytest.fixture
+def restore_instruction_set() -> Iterator[None]:
+    before = _native.instruction_set()
+    yield
+    _native.set_instruction_set(before)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.usefixtures("restore_instruction_set")
+def test_the_baseline(dtype: str, part: str, observed: Observed) -> None:
+    """Processors without fused multiply-add keep the promises too, in other last bits."""
+    _native.set_instruction_set("baseline")
+    for classes in (3, 10, 24, 33, 65, 127, 1000, 4097):
+        for temperature in (1.0, temperature_for(classes)):
+            rows = hard_rows(classes, dtype, tuple(KINDS), temperature)
+            Check(rows, temperature, observed, "baseline ").run(part)
+    rows = hard_rows(65536, dtype, LONG_KINDS, 1.0)
+    Check(rows, 1.0, observed, "baseline ").run(part)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 17, 40, 300])

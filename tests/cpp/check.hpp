@@ -191,21 +191,18 @@ struct Truth {
       logsumexp = undefined ? Real(nan) : max;
       return;
     }
-    Real others = -1;  // the sum without one maximum
+    Real others = 0;  // the sum without one maximum
+    long ties = -1;
     std::vector<Real> shifted(std::size_t(n), 0);
     for (long j = 0; j < n; j++) {
-      shifted[std::size_t(j)] = (Real(x.at(i, j)) - max) / temperature;
-      if (shifted[std::size_t(j)] != 0)
-        others += std::exp(shifted[std::size_t(j)]);
+      Real& s = shifted[std::size_t(j)];
+      s = (Real(x.at(i, j)) - max) / temperature;
+      if (s == 0)
+        ties++;
       else
-        others += 1;
+        others += std::exp(s);
     }
-    // Adding and removing 1 loses digits; sum the small ones alone where they are all there is.
-    if (others < 1e-3L) {
-      others = 0;
-      for (Real s : shifted)
-        if (s != 0) others += std::exp(s);
-    }
+    others += Real(ties);
     logsumexp = max / temperature + std::log1p(others);
     for (std::size_t j = 0; j < shifted.size(); j++) {
       p[j] = std::exp(shifted[j]) / (1 + others);

@@ -188,8 +188,10 @@ struct Kernel {
       close<T>(what, Real(hi[row]) + lo[row], loss, loss, 1.5);
       for (long j = 0; j < classes; j++) {
         Real wanted = factor[row] * (p(i, j) * mass - share(j));
-        Real terms = factor[row] * (p(i, j) * mass + share(j));
-        close<T>(what, y.at(i, j), wanted, terms, 4);
+        // A probability below the smallest normal number is rounded as if it were that.
+        const Real normal = std::max(p(i, j), Real(std::numeric_limits<T>::min()));
+        Real terms = factor[row] * (normal * mass + share(j));
+        close<T>(what, y.at(i, j), wanted, terms, 5);
       }
     }
   }
