@@ -31,7 +31,7 @@ DTYPES = ["float32", "float64"]
 
 SOFTMAX = LOSS_GRADIENT = 3.0
 # An entry can be a product of two probabilities, each rounded on its own: -p_i p_j / T.
-SOFTMAX_VJP = 5.5
+SOFTMAX_VJP = 4.0
 LOG_SOFTMAX = CROSS_ENTROPY = LOGSUMEXP = 1.0
 
 

@@ -133,17 +133,21 @@ SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
 
 // ((g - reference) - mean) [p]. What rounding takes from the differences is kept: with p the result
 // is rounded once (float64), or twice (float32).
-SOFTGRAD_INLINE vd centred_once(bool with_p, vd p, vd g, vd reference, vd mean, vd mean_low) {
+SOFTGRAD_INLINE vd centred_once(bool with_p, vd p, vd g, vd reference, vd mean, vd mean_low,
+                                vd scale) {
   DD a = two_sum(g, -reference);
   DD d = two_sum(a.hi, -mean);
   vd low = d.lo + (a.lo - mean_low);
   low = low == low ? low : vd{};
+  d.hi *= scale, low *= scale;  // before p, whose product may be subnormal
   return with_p ? fma(p, d.hi, p * low) : d.hi + low;
 }
-SOFTGRAD_INLINE vf centred_once(bool with_p, vf p, vf g, vf reference, vf mean, vf mean_low) {
+SOFTGRAD_INLINE vf centred_once(bool with_p, vf p, vf g, vf reference, vf mean, vf mean_low,
+                                vf scale) {
   vf a = g - reference, d = a - mean, b = d - a;
   vf low = ((a - (d - b)) - (mean + b)) - mean_low;
   low = low == low ? low : vf{};
+  d *= scale, low *= scale;
   return with_p ? fma(p, d, p * low) : d + low;
 }
 
@@ -152,12 +156,11 @@ SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre 
                                    bool stream, const T* p_ahead, const T* g_ahead) {
   const auto reference = splat(T(c.reference)), mean = splat(T(c.mean));
   const auto mean_low = splat(T((c.mean - double(T(c.mean))) + c.mean_low));
-  const T scale = T(scale_by);
+  const auto scale = splat(T(scale_by));
   constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
   auto f = [&](const auto& u, auto v) {
     for (int i = 0; i < registers; i++) {
-      v.v[i] = centred_once(with_p, u.v[i], v.v[i], reference, mean, mean_low);
-      if (scale != T(1)) v.v[i] *= scale;
+      v.v[i] = centred_once(with_p, u.v[i], v.v[i], reference, mean, mean_low, scale);
     }
     return v;
   };
@@ -258,8 +261,7 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
       D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
       SOFTGRAD_EACH_D {
         v.v[i] = centred_once(kind == Product::softmax_vjp, u.v[i], v.v[i], reference.v[i],
-                              mean.hi.v[i], mean.lo.v[i]);
-        v.v[i] *= by;
+                              mean.hi.v[i], mean.lo.v[i], by);
       }
       store16d(gt + 16 * c, v);
     }
