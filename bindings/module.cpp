@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "functions.hpp"
+#include "linear.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -39,6 +40,8 @@ NB_MODULE(_native, m) {
   if (const char* wanted = std::getenv("SOFTGRAD_INSTRUCTION_SET"); wanted && *wanted)
     choose(wanted, "SOFTGRAD_INSTRUCTION_SET");
   if (PyModule_AddFunctions(m.ptr(), softgrad::array_functions) < 0) throw nb::python_error();
+
+  softgrad::add_linear(m);
 
   m.attr("openmp") = softgrad::has_openmp();
   m.def("set_num_threads", &softgrad::set_num_threads);

@@ -8,6 +8,8 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
+const LinearTable& linear_table();  // kernels_linear.cpp
+
 template <class T>
 static constexpr Kernels<T> kernels() {
   return {normalize<T>,     logsumexp<T>,
@@ -21,7 +23,7 @@ static constexpr Kernels<T> kernels() {
 
 const KernelTable& table() {
   static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>()};
+                                    kernels<double>(), &linear_table};
   return t;
 }
 

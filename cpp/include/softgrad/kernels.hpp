@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "linear_kernels.hpp"
+
 namespace softgrad {
 
 constexpr long bundle_rows = 16;   // rows in a bundle
@@ -123,19 +125,23 @@ struct KernelTable {
   const char* name;
   Kernels<float> f32;
   Kernels<double> f64;
+  const LinearTable& (*linear)();
 };
 
 namespace baseline {
 const KernelTable& table();
+const LinearTable& linear_table();
 }
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
+const LinearTable& linear_table();
 }
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
 namespace avx512 {
 const KernelTable& table();
+const LinearTable& linear_table();
 }
 #endif
 

@@ -1,0 +1,232 @@
+// Rows of a linear model as the passes of linear_batch.hpp read them.
+//
+// Everything that could make a pass read outside an array is checked once, when the object is made;
+// a pass itself checks only the shapes of the few arrays that it is given.
+#include "linear.hpp"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+
+#include <optional>
+#include <string>
+
+#include "numpy_api.hpp"
+#include "softgrad/linear_batch.hpp"
+
+namespace nb = nanobind;
+
+namespace softgrad {
+namespace {
+
+PyArrayObject* array_of(nb::handle o, int type, int dims, const char* name) {
+  if (!PyArray_Check(o.ptr()))
+    throw nb::type_error((std::string(name) + " is not an array").c_str());
+  PyArrayObject* a = reinterpret_cast<PyArrayObject*>(o.ptr());
+  if (PyArray_NDIM(a) != dims || !PyArray_ISBEHAVED_RO(a) ||
+      (type >= 0 && !PyArray_EquivTypenums(PyArray_TYPE(a), type)))
+    throw nb::type_error((std::string(name) + " has the wrong type or number of axes").c_str());
+  return a;
+}
+PyArrayObject* contiguous(nb::handle o, int type, int dims, const char* name) {
+  PyArrayObject* a = array_of(o, type, dims, name);
+  if (!PyArray_IS_C_CONTIGUOUS(a))
+    throw nb::type_error((std::string(name) + " is not C-contiguous").c_str());
+  return a;
+}
+void expect(bool holds, const char* what) {
+  if (!holds) throw nb::value_error(what);
+}
+template <class T>
+T* data_of(PyArrayObject* a) {
+  return static_cast<T*>(PyArray_DATA(a));
+}
+
+Numbers numbers_of(PyArrayObject* a) {
+  switch (PyArray_TYPE(a)) {
+    case NPY_UINT8:
+      return Numbers::u8;
+    case NPY_FLOAT32:
+      return Numbers::f32;
+    case NPY_FLOAT64:
+      return Numbers::f64;
+  }
+  throw nb::type_error("the rows are neither uint8 nor float32 nor float64");
+}
+
+template <class I>
+void check_csr(const I* start, const I* column, long rows, long features, long stored) {
+  expect(start[0] >= 0, "CSR: the first row starts before the stored numbers");
+  for (long i = 0; i < rows; i++) expect(start[i] <= start[i + 1], "CSR: indptr decreases");
+  expect(start[rows] <= stored, "CSR: indptr points behind the stored numbers");
+  bool inside = true;
+  for (long j = static_cast<long>(start[0]); j < static_cast<long>(start[rows]); j++)
+    inside &= column[j] >= 0 && column[j] < features;
+  expect(inside, "CSR: a column index is outside the matrix");
+}
+
+class PyLinearRows {
+ public:
+  PyLinearRows(nb::object values, nb::object row_start, nb::object column, long features,
+               nb::object mean, nb::object inverse_scale, nb::object target, nb::object weight,
+               long outputs)
+      : kept_{values, row_start, column, mean, inverse_scale, target, weight} {
+    expect(outputs >= 1 && features >= 0, "no outputs");
+    d_.features = features, d_.outputs = outputs;
+    if (row_start.is_none()) {
+      PyArrayObject* x = array_of(values, -1, 2, "X");
+      d_.numbers = numbers_of(x);
+      d_.rows = PyArray_DIM(x, 0);
+      expect(PyArray_DIM(x, 1) == features, "X has another number of features");
+      const npy_intp item = PyArray_ITEMSIZE(x);
+      expect((features <= 1 || PyArray_STRIDE(x, 1) == item) && PyArray_STRIDE(x, 0) % item == 0,
+             "the numbers of a row do not lie side by side");
+      d_.row_stride = PyArray_STRIDE(x, 0) / item;
+      d_.values = PyArray_DATA(x);
+    } else {
+      PyArrayObject* v = contiguous(values, -1, 1, "data");
+      d_.numbers = numbers_of(v);
+      expect(d_.numbers != Numbers::u8, "CSR data must be float32 or float64");
+      const bool wide = PyArray_EquivTypenums(
+          PyArray_TYPE(array_of(row_start, -1, 1, "indptr")), NPY_INT64);
+      const int type = wide ? NPY_INT64 : NPY_INT32;
+      PyArrayObject* s = contiguous(row_start, type, 1, "indptr");
+      PyArrayObject* c = contiguous(column, type, 1, "indices");
+      expect(PyArray_DIM(s, 0) >= 1 && PyArray_DIM(c, 0) == PyArray_DIM(v, 0),
+             "CSR: data, indices and indptr do not fit");
+      d_.rows = PyArray_DIM(s, 0) - 1;
+      d_.wide_index = wide;
+      d_.row_start = PyArray_DATA(s), d_.column = PyArray_DATA(c), d_.values = PyArray_DATA(v);
+      if (wide)
+        check_csr(data_of<std::int64_t>(s), data_of<std::int64_t>(c), d_.rows, features,
+                  PyArray_DIM(v, 0));
+      else
+        check_csr(data_of<std::int32_t>(s), data_of<std::int32_t>(c), d_.rows, features,
+                  PyArray_DIM(v, 0));
+    }
+    auto per = [](nb::handle o, long n, const char* name) -> const double* {
+      if (o.is_none()) return nullptr;
+      PyArrayObject* a = contiguous(o, NPY_FLOAT64, 1, name);
+      expect(PyArray_DIM(a, 0) == n, "an array has the wrong length");
+      return data_of<double>(a);
+    };
+    d_.mean = per(mean, features, "mean");
+    d_.inverse_scale = per(inverse_scale, features, "inverse_scale");
+    expect((d_.mean == nullptr) == (d_.inverse_scale == nullptr), "mean and scale belong together");
+    expect(!d_.mean || !d_.sparse(), "sparse rows are not standardized");
+    d_.weight = per(weight, d_.rows, "weight");
+    PyArrayObject* y = contiguous(target, NPY_INT64, 1, "target");
+    expect(PyArray_DIM(y, 0) == d_.rows, "there is not one target for each row");
+    d_.target = data_of<std::int64_t>(y);
+    bool inside = true;
+    for (long i = 0; i < d_.rows; i++)
+      inside &= d_.target[i] >= 0 && d_.target[i] < d_.classes();
+    expect(inside, "a target is not the index of a class");
+  }
+
+  double loss_and_grad(nb::object weights, nb::object gradient, nb::object probabilities,
+                       bool single) const {
+    const double* w = parameters(weights, false);
+    double* g = parameters(gradient, true);
+    expect(!single || !d_.sparse(), "sparse rows are computed in double");
+    float* p = probabilities.is_none() ? nullptr : kept_probabilities(probabilities, true);
+    LinearSums sums = empty();
+    {
+      nb::gil_scoped_release release;
+      if (single)
+        run_loss<float>(w, g, p, &sums);
+      else
+        run_loss<double>(w, g, p, &sums);
+    }
+    return sums.loss.value();
+  }
+
+  void hessian_product(nb::object direction, nb::object product, nb::object probabilities,
+                       nb::object at, bool single) const {
+    const double* v = parameters(direction, false);
+    double* out = parameters(product, true);
+    const float* p = probabilities.is_none() ? nullptr : kept_probabilities(probabilities, false);
+    const double* w = at.is_none() ? nullptr : parameters(at, false);
+    expect(!single || !d_.sparse(), "sparse rows are computed in double");
+    expect(p || w, "a Hessian product needs the probabilities or the weights");
+    nb::gil_scoped_release release;
+    if (single)
+      run_curvature<float>(v, out, p, w);
+    else
+      run_curvature<double>(v, out, p, w);
+  }
+
+  std::pair<double, double> dual(nb::object at, nb::object step, nb::object gradient,
+                                 nb::object log_probability) const {
+    const double *w = parameters(at, false), *v = parameters(step, false);
+    double* g = parameters(gradient, true);
+    PyArrayObject* l = contiguous(log_probability, NPY_FLOAT64, 1, "log_probability");
+    expect(PyArray_DIM(l, 0) == d_.classes() && PyArray_ISWRITEABLE(l), "log_probability");
+    LinearSums sums = empty();
+    {
+      nb::gil_scoped_release release;
+      const PackedWeights<double> a(w, d_.features, d_.outputs, d_.sparse());
+      const PackedWeights<double> b(v, d_.features, d_.outputs, d_.sparse());
+      linear_pass<double>(d_, a, DualWork{d_, a, b}, g, &sums);
+    }
+    for (long c = 0; c < d_.classes(); c++)
+      data_of<double>(l)[c] += sums.log_probability[static_cast<std::size_t>(c)];
+    return {sums.divergence.value(), sums.loss.value()};
+  }
+
+ private:
+  template <class T>
+  void run_loss(const double* w, double* g, float* p, LinearSums* sums) const {
+    const PackedWeights<T> packed(w, d_.features, d_.outputs, d_.sparse());
+    linear_pass<T>(d_, packed, LossWork<T>{d_, packed, p}, g, sums);
+  }
+  template <class T>
+  void run_curvature(const double* v, double* out, const float* p, const double* w) const {
+    const PackedWeights<T> packed(v, d_.features, d_.outputs, d_.sparse());
+    std::optional<PackedWeights<T>> at;
+    if (!p) at.emplace(w, d_.features, d_.outputs, d_.sparse());
+    LinearSums sums = empty();
+    linear_pass<T>(d_, packed, CurvatureWork<T>{d_, packed, p, at ? &*at : nullptr}, out, &sums);
+  }
+  LinearSums empty() const {
+    LinearSums s;
+    s.log_probability.assign(static_cast<std::size_t>(d_.classes()), 0.0);
+    return s;
+  }
+  double* parameters(nb::handle o, bool written) const {
+    PyArrayObject* a = contiguous(o, NPY_FLOAT64, 2, "parameters");
+    expect(PyArray_DIM(a, 0) == d_.features + 1 && PyArray_DIM(a, 1) == d_.outputs,
+           "parameters have the shape (features + 1, outputs)");
+    expect(!written || PyArray_ISWRITEABLE(a), "the result is read-only");
+    return data_of<double>(a);
+  }
+  float* kept_probabilities(nb::handle o, bool written) const {
+    PyArrayObject* a = contiguous(o, NPY_FLOAT32, 2, "probabilities");
+    expect(PyArray_DIM(a, 0) == d_.rows && PyArray_DIM(a, 1) == d_.outputs,
+           "probabilities have the shape (rows, outputs)");
+    expect(!written || PyArray_ISWRITEABLE(a), "probabilities are read-only");
+    return data_of<float>(a);
+  }
+
+  nb::object kept_[7];
+  LinearRows d_;
+};
+
+}  // namespace
+
+void add_linear(nb::module_& m) {
+  nb::class_<PyLinearRows>(m, "LinearRows")
+      .def(nb::init<nb::object, nb::object, nb::object, long, nb::object, nb::object, nb::object,
+                    nb::object, long>(),
+           nb::arg("values"), nb::arg("row_start").none(), nb::arg("column").none(),
+           nb::arg("features"), nb::arg("mean").none(), nb::arg("inverse_scale").none(),
+           nb::arg("target"), nb::arg("weight").none(), nb::arg("outputs"))
+      .def("loss_and_grad", &PyLinearRows::loss_and_grad, nb::arg("weights"), nb::arg("gradient"),
+           nb::arg("probabilities").none(), nb::arg("single"))
+      .def("hessian_product", &PyLinearRows::hessian_product, nb::arg("direction"),
+           nb::arg("product"), nb::arg("probabilities").none(), nb::arg("at").none(),
+           nb::arg("single"))
+      .def("dual", &PyLinearRows::dual, nb::arg("at"), nb::arg("step"), nb::arg("gradient"),
+           nb::arg("log_probability"));
+}
+
+}  // namespace softgrad

@@ -1,0 +1,250 @@
+// Matrix products of a block of rows with the weights of a linear model, and the row of its dual.
+//
+// The columns of the weights (classes) lie in registers, so every logit and every component of the
+// gradient is one chain of fused multiply-adds, over the features and over the rows of the block:
+// its order, and with it its bits, does not depend on the width of a register.
+//
+// Weights and gradients are packed in tiles: a tile is some registers of classes wide and holds them
+// feature by feature. Classes are padded to a multiple of 64 bytes.
+//
+// Errors: a logit is bias + sum_d x_d w_d with at most (D + 1) u sum |x_d w_d| + |bias|, u = 2^-24
+// or 2^-53; a gradient the same over the rows of a block, blocks are added in double.
+#pragma once
+
+#include "linear_kernels.hpp"
+#include "log.hpp"
+
+namespace softgrad::SOFTGRAD_ISA {
+
+template <class T>
+struct RegisterOf;
+template <>
+struct RegisterOf<float> {
+  using type = vf;
+  using any = vf_any;
+  static constexpr int width = width_f;
+};
+template <>
+struct RegisterOf<double> {
+  using type = vd;
+  using any = vd_any;
+  static constexpr int width = width_d;
+};
+
+// Accumulators that leave room for a tile's weights and one number of the rows.
+constexpr int accumulators = vector_bytes == 64 ? 24 : 12;
+
+template <class T, int registers, int count>
+SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long features,
+                                  const T* weight, const T* bias, T* z, std::ptrdiff_t z_stride) {
+  using V = typename RegisterOf<T>::type;
+  using Any = typename RegisterOf<T>::any;
+  constexpr int width = RegisterOf<T>::width;
+  V sum[count][registers];
+#pragma GCC unroll 24
+  for (int i = 0; i < count; i++)
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++) sum[i][r] = *(const Any*)(bias + r * width);
+  for (long d = 0; d < features; d++) {
+    V w[registers];
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++)
+      w[r] = *(const Any*)(weight + (d * registers + r) * width);
+#pragma GCC unroll 24
+    for (int i = 0; i < count; i++) {
+      const V value = splat(x[i * row_stride + d]);
+#pragma GCC unroll 4
+      for (int r = 0; r < registers; r++) sum[i][r] = fma(value, w[r], sum[i][r]);
+    }
+  }
+#pragma GCC unroll 24
+  for (int i = 0; i < count; i++)
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++) *(Any*)(z + i * z_stride + r * width) = sum[i][r];
+}
+
+template <class T, int registers>
+void forward_tile(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* weight,
+                  const T* bias, T* z, std::ptrdiff_t z_stride) {
+  constexpr int most = accumulators / registers > 16 ? 16 : accumulators / registers;
+  long i = 0;
+  for (; i + most <= rows; i += most)
+    forward_rows<T, registers, most>(x + i * row_stride, row_stride, features, weight, bias,
+                                     z + i * z_stride, z_stride);
+  for (; i + 4 <= rows; i += 4)
+    forward_rows<T, registers, 4>(x + i * row_stride, row_stride, features, weight, bias,
+                                  z + i * z_stride, z_stride);
+  for (; i < rows; i++)
+    forward_rows<T, registers, 1>(x + i * row_stride, row_stride, features, weight, bias,
+                                  z + i * z_stride, z_stride);
+}
+
+// z_i = bias + weight^T x_i for the classes of one tile.
+template <class T>
+void forward(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* weight,
+             const T* bias, int registers, T* z, std::ptrdiff_t z_stride) {
+  switch (registers) {
+    case 1:
+      return forward_tile<T, 1>(x, row_stride, rows, features, weight, bias, z, z_stride);
+    case 2:
+      return forward_tile<T, 2>(x, row_stride, rows, features, weight, bias, z, z_stride);
+    default:
+      return forward_tile<T, 3>(x, row_stride, rows, features, weight, bias, z, z_stride);
+  }
+}
+
+SOFTGRAD_INLINE void add_to(double* g, vd a) { *(vd_any*)g = *(vd_any*)g + a; }
+SOFTGRAD_INLINE void add_to(double* g, vf a) {
+  alignas(64) float t[width_f];
+  *(vf*)t = a;
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++)
+    add_to(g + i * width_d, __builtin_convertvector(*(const vhf_any*)(t + i * width_d), vd));
+}
+
+template <class T, int registers, int count>
+SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, long rows,
+                                       const T* residual, std::ptrdiff_t residual_stride,
+                                       double* gradient) {
+  using V = typename RegisterOf<T>::type;
+  using Any = typename RegisterOf<T>::any;
+  constexpr int width = RegisterOf<T>::width;
+  V sum[count][registers];
+#pragma GCC unroll 24
+  for (int d = 0; d < count; d++)
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++) sum[d][r] = V{};
+  for (long i = 0; i < rows; i++) {
+    V b[registers];
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++)
+      b[r] = *(const Any*)(residual + i * residual_stride + r * width);
+#pragma GCC unroll 24
+    for (int d = 0; d < count; d++) {
+      const V value = splat(x[i * row_stride + d]);
+#pragma GCC unroll 4
+      for (int r = 0; r < registers; r++) sum[d][r] = fma(value, b[r], sum[d][r]);
+    }
+  }
+#pragma GCC unroll 24
+  for (int d = 0; d < count; d++)
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++) add_to(gradient + (d * registers + r) * width, sum[d][r]);
+}
+
+template <class T, int registers>
+void backward_tile(const T* x, std::ptrdiff_t row_stride, long rows, long features,
+                   const T* residual, std::ptrdiff_t residual_stride, double* gradient) {
+  constexpr int width = RegisterOf<T>::width;
+  constexpr int most = accumulators / registers > 16 ? 16 : accumulators / registers;
+  long d = 0;
+  for (; d + most <= features; d += most)
+    backward_features<T, registers, most>(x + d, row_stride, rows, residual, residual_stride,
+                                          gradient + d * registers * width);
+  for (; d < features; d++)
+    backward_features<T, registers, 1>(x + d, row_stride, rows, residual, residual_stride,
+                                       gradient + d * registers * width);
+}
+
+// gradient += sum_i x_i residual_i^T for the classes of one tile.
+template <class T>
+void backward(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* residual,
+              std::ptrdiff_t residual_stride, int registers, double* gradient) {
+  switch (registers) {
+    case 1:
+      return backward_tile<T, 1>(x, row_stride, rows, features, residual, residual_stride,
+                                 gradient);
+    case 2:
+      return backward_tile<T, 2>(x, row_stride, rows, features, residual, residual_stride,
+                                 gradient);
+    default:
+      return backward_tile<T, 3>(x, row_stride, rows, features, residual, residual_stride,
+                                 gradient);
+  }
+}
+
+// y = (x - mean) * inverse_scale, rounded to T once; the arithmetic is in double because a mean
+// may be millions of deviations away from zero.
+template <class T, class X>
+void standardize(const X* x, long n, const double* mean, const double* inverse_scale, T* y) {
+  if (!mean) {
+    for (long d = 0; d < n; d++) y[d] = T(x[d]);
+    return;
+  }
+  for (long d = 0; d < n; d++) y[d] = T((double(x[d]) - mean[d]) * inverse_scale[d]);
+}
+
+// The stored numbers of a CSR row: z += sum_j value_j weight[column_j].
+template <class X, class Index, int registers>
+SOFTGRAD_INLINE void sparse_forward_part(const X* value, const Index* column, long stored,
+                                         const double* weight, std::ptrdiff_t padded, double* z) {
+  vd sum[registers];
+#pragma GCC unroll 4
+  for (int r = 0; r < registers; r++) sum[r] = *(const vd_any*)(z + r * width_d);
+  for (long j = 0; j < stored; j++) {
+    const double* w = weight + std::ptrdiff_t(column[j]) * padded;
+    const vd v = splat(double(value[j]));
+#pragma GCC unroll 4
+    for (int r = 0; r < registers; r++)
+      sum[r] = fma(v, *(const vd_any*)(w + r * width_d), sum[r]);
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < registers; r++) *(vd_any*)(z + r * width_d) = sum[r];
+}
+
+template <class X, class Index>
+void sparse_forward(const X* value, const Index* column, long stored, const double* weight,
+                    const double* bias, long padded, double* z) {
+  std::memcpy(z, bias, static_cast<std::size_t>(padded) * sizeof(double));
+  const long registers = padded / width_d;
+  long r = 0;
+  for (; r + 4 <= registers; r += 4)
+    sparse_forward_part<X, Index, 4>(value, column, stored, weight + r * width_d, padded,
+                                     z + r * width_d);
+  for (; r < registers; r++)
+    sparse_forward_part<X, Index, 1>(value, column, stored, weight + r * width_d, padded,
+                                     z + r * width_d);
+}
+
+// gradient[column_j] += value_j residual.
+template <class X, class Index>
+void sparse_backward(const X* value, const Index* column, long stored, const double* residual,
+                     long padded, double* gradient) {
+  for (long j = 0; j < stored; j++) {
+    double* g = gradient + std::ptrdiff_t(column[j]) * padded;
+    const vd v = splat(double(value[j]));
+    for (long c = 0; c < padded; c += width_d)
+      *(vd_any*)(g + c) = fma(v, *(const vd_any*)(residual + c), *(vd_any*)(g + c));
+  }
+}
+
+// The dual point of a row: alpha = p + change, clipped to nonnegative numbers with sum 1; returns
+// KL(alpha || q) for log_q = log q, to 2^-48 of sum |alpha log alpha| + |alpha log q|.
+// p + change becomes alpha in place.
+inline double dual_row(double* p, const double* change, const double* log_q, long classes) {
+  double whole = 0;
+  for (long c = 0; c < classes; c++) {
+    const double a = p[c] + change[c];
+    p[c] = a > 1e-250 ? a : 0.0;
+    whole += p[c];
+  }
+  const double inverse = 1.0 / whole;
+  alignas(64) double part[lanes] = {};
+  for (long c = 0; c < classes; c += lanes) {
+    const long n = classes - c < lanes ? classes - c : lanes;
+    Tail<double> a(p + c, n, 0.0), q(log_q + c, n, 0.0);
+    SOFTGRAD_EACH_D {
+      const vd alpha = *(const vd*)(a.t + i * width_d) * inverse;
+      *(vd*)(a.t + i * width_d) = alpha;
+      const vd log_alpha = log_dd<true>({maximum(alpha, splat(1e-260)), vd{}}).hi;
+      // -inf * 0 is NaN: a class with q = 0 and alpha = 0 adds nothing.
+      const vd bounded = maximum(splat(-1e300), *(const vd*)(q.t + i * width_d));
+      *(vd*)(part + i * width_d) =
+          fma(alpha, log_alpha - bounded, *(const vd*)(part + i * width_d));
+    }
+    copy_head(p + c, a.t, n);
+  }
+  return sum_lanes(load16(part));
+}
+
+}  // namespace softgrad::SOFTGRAD_ISA
