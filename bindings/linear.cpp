@@ -7,6 +7,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 
@@ -86,8 +87,8 @@ class PyLinearRows {
       PyArrayObject* v = contiguous(values, -1, 1, "data");
       d_.numbers = numbers_of(v);
       expect(d_.numbers != Numbers::u8, "CSR data must be float32 or float64");
-      const bool wide = PyArray_EquivTypenums(
-          PyArray_TYPE(array_of(row_start, -1, 1, "indptr")), NPY_INT64);
+      const bool wide =
+          PyArray_EquivTypenums(PyArray_TYPE(array_of(row_start, -1, 1, "indptr")), NPY_INT64);
       const int type = wide ? NPY_INT64 : NPY_INT32;
       PyArrayObject* s = contiguous(row_start, type, 1, "indptr");
       PyArrayObject* c = contiguous(column, type, 1, "indices");
@@ -118,8 +119,7 @@ class PyLinearRows {
     expect(PyArray_DIM(y, 0) == d_.rows, "there is not one target for each row");
     d_.target = data_of<std::int64_t>(y);
     bool inside = true;
-    for (long i = 0; i < d_.rows; i++)
-      inside &= d_.target[i] >= 0 && d_.target[i] < d_.classes();
+    for (long i = 0; i < d_.rows; i++) inside &= d_.target[i] >= 0 && d_.target[i] < d_.classes();
     expect(inside, "a target is not the index of a class");
   }
 
@@ -155,6 +155,29 @@ class PyLinearRows {
       run_curvature<double>(v, out, p, w);
   }
 
+  void moments(nb::object at, nb::object probabilities, nb::object sums, bool squares) const {
+    const double* w = parameters(at, false);
+    double* out = parameters(sums, true);
+    const float* p = probabilities.is_none() ? nullptr : kept_probabilities(probabilities, false);
+    nb::gil_scoped_release release;
+    if (d_.sparse())
+      run_moments<double>(w, p, out, squares);
+    else
+      run_moments<float>(w, p, out, squares);
+  }
+
+  void secant(nb::object step, nb::object kept, nb::object trial) const {
+    const double* v = parameters(step, false);
+    float* p = kept_probabilities(kept, true);
+    const float* q = kept_probabilities(trial, false);
+    nb::gil_scoped_release release;
+    const Lease memory(*this);
+    if (d_.sparse())
+      linear_secant(d_, packed<double>(*memory, 0, v), p, q);
+    else
+      linear_secant(d_, packed<float>(*memory, 0, v), p, q);
+  }
+
   std::pair<double, double> dual(nb::object at, nb::object step, nb::object gradient,
                                  nb::object log_probability) const {
     const double *w = parameters(at, false), *v = parameters(step, false);
@@ -164,9 +187,9 @@ class PyLinearRows {
     LinearSums sums = empty();
     {
       nb::gil_scoped_release release;
-      const PackedWeights<double> a(w, d_.features, d_.outputs, d_.sparse());
-      const PackedWeights<double> b(v, d_.features, d_.outputs, d_.sparse());
-      linear_pass<double>(d_, a, DualWork{d_, a, b}, g, &sums);
+      const Lease memory(*this);
+      const auto a = packed<double>(*memory, 0, w), b = packed<double>(*memory, 1, v);
+      linear_pass<double>(d_, a, DualWork{d_, a, b}, *memory, g, &sums);
     }
     for (long c = 0; c < d_.classes(); c++)
       data_of<double>(l)[c] += sums.log_probability[static_cast<std::size_t>(c)];
@@ -174,18 +197,54 @@ class PyLinearRows {
   }
 
  private:
+  // The object's workspace, or one of its own where another thread uses that.
+  class Lease {
+   public:
+    explicit Lease(const PyLinearRows& rows) : busy_(rows.busy_) {
+      mine_ = !busy_.test_and_set(std::memory_order_acquire);
+      memory_ = mine_ ? &rows.workspace_ : &own_;
+    }
+    ~Lease() {
+      if (mine_) busy_.clear(std::memory_order_release);
+    }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    LinearWorkspace& operator*() const { return *memory_; }
+    LinearWorkspace* operator->() const { return memory_; }
+
+   private:
+    std::atomic_flag& busy_;
+    bool mine_;
+    LinearWorkspace own_;
+    LinearWorkspace* memory_;
+  };
+  template <class T>
+  PackedWeights<T> packed(LinearWorkspace& memory, int i, const double* weights) const {
+    return {memory.packed<T>(i), weights, d_.features, d_.outputs, d_.sparse()};
+  }
+
   template <class T>
   void run_loss(const double* w, double* g, float* p, LinearSums* sums) const {
-    const PackedWeights<T> packed(w, d_.features, d_.outputs, d_.sparse());
-    linear_pass<T>(d_, packed, LossWork<T>{d_, packed, p}, g, sums);
+    const Lease memory(*this);
+    const auto at = packed<T>(*memory, 0, w);
+    linear_pass<T>(d_, at, LossWork<T>{d_, at, p}, *memory, g, sums);
   }
   template <class T>
   void run_curvature(const double* v, double* out, const float* p, const double* w) const {
-    const PackedWeights<T> packed(v, d_.features, d_.outputs, d_.sparse());
+    const Lease memory(*this);
+    const auto direction = packed<T>(*memory, 0, v);
     std::optional<PackedWeights<T>> at;
-    if (!p) at.emplace(w, d_.features, d_.outputs, d_.sparse());
+    if (!p) at.emplace(memory->packed<T>(1), w, d_.features, d_.outputs, d_.sparse());
     LinearSums sums = empty();
-    linear_pass<T>(d_, packed, CurvatureWork<T>{d_, packed, p, at ? &*at : nullptr}, out, &sums);
+    linear_pass<T>(d_, direction, CurvatureWork<T>{d_, direction, p, at ? &*at : nullptr}, *memory,
+                   out, &sums);
+  }
+  template <class T>
+  void run_moments(const double* w, const float* p, double* out, bool squares) const {
+    const Lease memory(*this);
+    const auto at = packed<T>(*memory, 0, w);
+    LinearSums sums = empty();
+    linear_pass<T>(d_, at, MomentWork<T>{d_, at, p, squares}, *memory, out, &sums);
   }
   LinearSums empty() const {
     LinearSums s;
@@ -207,6 +266,8 @@ class PyLinearRows {
     return data_of<float>(a);
   }
 
+  mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  mutable LinearWorkspace workspace_;
   nb::object kept_[7];
   LinearRows d_;
 };
@@ -225,6 +286,9 @@ void add_linear(nb::module_& m) {
       .def("hessian_product", &PyLinearRows::hessian_product, nb::arg("direction"),
            nb::arg("product"), nb::arg("probabilities").none(), nb::arg("at").none(),
            nb::arg("single"))
+      .def("moments", &PyLinearRows::moments, nb::arg("at"), nb::arg("probabilities").none(),
+           nb::arg("sums"), nb::arg("squares"))
+      .def("secant", &PyLinearRows::secant, nb::arg("step"), nb::arg("kept"), nb::arg("trial"))
       .def("dual", &PyLinearRows::dual, nb::arg("at"), nb::arg("step"), nb::arg("gradient"),
            nb::arg("log_probability"));
 }

@@ -40,6 +40,53 @@ def cross_entropy(
     out: _Floats | None,
     /,
 ) -> Any: ...
+
+class LinearRows:
+    def __init__(
+        self,
+        values: NDArray[Any],
+        row_start: NDArray[Any] | None,
+        column: NDArray[Any] | None,
+        features: int,
+        mean: NDArray[np.float64] | None,
+        inverse_scale: NDArray[np.float64] | None,
+        target: NDArray[np.int64],
+        weight: NDArray[np.float64] | None,
+        outputs: int,
+    ) -> None: ...
+    def loss_and_grad(
+        self,
+        weights: NDArray[np.float64],
+        gradient: NDArray[np.float64],
+        probabilities: NDArray[np.float32] | None,
+        single: bool,
+    ) -> float: ...
+    def hessian_product(
+        self,
+        direction: NDArray[np.float64],
+        product: NDArray[np.float64],
+        probabilities: NDArray[np.float32] | None,
+        at: NDArray[np.float64] | None,
+        single: bool,
+    ) -> None: ...
+    def moments(
+        self,
+        at: NDArray[np.float64],
+        probabilities: NDArray[np.float32] | None,
+        sums: NDArray[np.float64],
+        squares: bool,
+    ) -> None: ...
+    def secant(
+        self, step: NDArray[np.float64], kept: NDArray[np.float32], trial: NDArray[np.float32]
+    ) -> None: ...
+    def dual(
+        self,
+        at: NDArray[np.float64],
+        step: NDArray[np.float64],
+        gradient: NDArray[np.float64],
+        log_probability: NDArray[np.float64],
+    ) -> tuple[float, float]: ...
+
 def set_num_threads(n: int, /) -> None: ...
 def get_num_threads() -> int: ...
 def instruction_set() -> str: ...

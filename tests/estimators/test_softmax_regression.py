@@ -51,7 +51,7 @@ def assert_same_model(model, oracle, rtol):
 def test_coefficients_are_those_of_logistic_regression(name, C):
     X, y = DATA[name](return_X_y=True)
     X, y = X[:600], y[:600]
-    model = SoftmaxRegression(C, tol=1e-8, max_iter=5000).fit(X, y)
+    model = SoftmaxRegression(C, tol=1e-11).fit(X, y)
     assert model.solution_.converged
     # 650 parameters are too many for a factorised Hessian in a test.
     oracle = exact(X, y, C, solver="newton-cg" if name == "digits" else "newton-cholesky")
@@ -107,8 +107,8 @@ def test_storage_does_not_change_the_model(convert):
         )
         else convert(X)
     )
-    model = SoftmaxRegression(0.01, tol=1e-8).fit(stored, y)
-    dense = SoftmaxRegression(0.01, tol=1e-8).fit(X, y)
+    model = SoftmaxRegression(0.01, tol=1e-13).fit(stored, y)
+    dense = SoftmaxRegression(0.01, tol=1e-13).fit(X, y)
     assert_same_model(model, dense, rtol=1e-6)
     assert np.allclose(model.predict_proba(stored), dense.predict_proba(X), rtol=1e-5, atol=0)
 
@@ -118,16 +118,16 @@ def test_unscaled_features_converge():
     X, y = load_wine(return_X_y=True)
     units = 10.0 ** np.linspace(-6, 6, X.shape[1])
     for data in (X, X * units):
-        model = SoftmaxRegression(1e-2 if data is X else np.inf, max_iter=200, tol=1e-4)
-        model.fit(data, y)
+        model = SoftmaxRegression(1e-2).fit(data, y)
         assert model.solution_.converged
+        assert model.n_iter_ < 40
 
 
 def test_a_large_offset_costs_no_accuracy():
     X, y = load_iris(return_X_y=True)
     X = np.round(X * 16) / 16
-    near = SoftmaxRegression(tol=1e-7).fit(X, y)
-    far = SoftmaxRegression(tol=1e-7).fit(X + 2.0**32, y)
+    near = SoftmaxRegression(tol=1e-12).fit(X, y)
+    far = SoftmaxRegression(tol=1e-12).fit(X + 2.0**32, y)
     assert_same_model_without_intercept(far, near)
 
 
@@ -154,22 +154,12 @@ def test_stopping_early_says_why_how_far_and_what_helps():
     with pytest.warns(ConvergenceWarning) as caught:
         model.fit(X, y)
     message = str(caught[0].message)
-    for part in ("limit of iterations", "after 3 iterations", "tol 1e-06", "above its minimum"):
+    for part in ("limit of iterations", "after 3 iterations", "tol 1e-06", "of its minimum"):
         assert part in message
     assert "Raise max_iter" in message
     assert model.n_iter_ == 3
     assert model.solution_.status is Status.ITERATION_LIMIT
     assert caught[0].filename == __file__
-
-
-@pytest.mark.parametrize("max_iter", [5, 20, 60, 150])
-def test_the_estimated_distance_is_of_the_right_size(max_iter):
-    X, y = load_digits(return_X_y=True)
-    best = SoftmaxRegression(tol=1e-8, max_iter=5000).fit(X, y).objective_
-    with pytest.warns(ConvergenceWarning):
-        stopped = SoftmaxRegression(max_iter=max_iter).fit(X, y)
-    ratio = stopped.solution_.expected_decrease / (stopped.objective_ - best)
-    assert 0.1 < ratio < 10
 
 
 def test_unreachable_tolerance_is_not_called_convergence():
@@ -193,7 +183,7 @@ def test_logits_that_overflow_are_named():
 
 def test_warm_start_continues():
     X, y = load_iris(return_X_y=True)
-    model = SoftmaxRegression(warm_start=True, tol=1e-7).fit(X, y)
+    model = SoftmaxRegression(warm_start=True, tol=1e-12).fit(X, y)
     first, coef = model.n_iter_, model.coef_.copy()
     model.fit(X, y)
     assert model.n_iter_ <= 2 < first
@@ -245,6 +235,7 @@ def test_verbose_prints_each_iteration(capsys):
         ("C", True, "C must be"),
         ("penalty", "l1", "penalty must be"),
         ("tol", -1e-3, "tol must be"),
+        ("solver", "lbfgs", "solver must be"),
         ("max_iter", 1.5, "max_iter must be"),
         ("max_iter", -1, "max_iter must be"),
     ],
@@ -263,9 +254,9 @@ def test_one_class_is_named():
 def test_threads_change_no_bit(rng):
     X, y = rng.standard_normal((20_000, 60)), rng.integers(0, 5, 20_000)
     with sg.num_threads(1):
-        one = SoftmaxRegression(tol=1e-5).fit(X, y)
+        one = SoftmaxRegression().fit(X, y)
     with sg.num_threads(3):
-        three = SoftmaxRegression(tol=1e-5).fit(X, y)
+        three = SoftmaxRegression().fit(X, y)
     assert one.coef_.tobytes() == three.coef_.tobytes()
     assert one.intercept_.tobytes() == three.intercept_.tobytes()
 

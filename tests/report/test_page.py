@@ -62,7 +62,13 @@ def run_on(n_classes=3, image=False, name="data", max_iter=1000, labels=None):
 
     def record(progress):
         point = HistoryPoint(
-            progress.iteration, progress.seconds, progress.objective, progress.grad_norm, 0.5, 0.5
+            progress.iteration,
+            progress.seconds,
+            progress.objective,
+            progress.gap,
+            progress.certified,
+            0.5,
+            0.5,
         )
         history.append(point)
 

@@ -131,18 +131,18 @@ struct KernelTable {
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
-}
+}  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
-}
+}  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
-}
+}  // namespace avx512
 #endif
 
 }  // namespace softgrad

@@ -4,8 +4,8 @@
 // gradient is one chain of fused multiply-adds, over the features and over the rows of the block:
 // its order, and with it its bits, does not depend on the width of a register.
 //
-// Weights and gradients are packed in tiles: a tile is some registers of classes wide and holds them
-// feature by feature. Classes are padded to a multiple of 64 bytes.
+// Weights and gradients are packed in tiles: a tile is some registers of classes wide and holds
+// them feature by feature. Classes are padded to a multiple of 64 bytes.
 //
 // Errors: a logit is bias + sum_d x_d w_d with at most (D + 1) u sum |x_d w_d| + |bias|, u = 2^-24
 // or 2^-53; a gradient the same over the rows of a block, blocks are added in double.
@@ -48,8 +48,7 @@ SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long fe
   for (long d = 0; d < features; d++) {
     V w[registers];
 #pragma GCC unroll 4
-    for (int r = 0; r < registers; r++)
-      w[r] = *(const Any*)(weight + (d * registers + r) * width);
+    for (int r = 0; r < registers; r++) w[r] = *(const Any*)(weight + (d * registers + r) * width);
 #pragma GCC unroll 24
     for (int i = 0; i < count; i++) {
       const V value = splat(x[i * row_stride + d]);
@@ -185,8 +184,7 @@ SOFTGRAD_INLINE void sparse_forward_part(const X* value, const Index* column, lo
     const double* w = weight + std::ptrdiff_t(column[j]) * padded;
     const vd v = splat(double(value[j]));
 #pragma GCC unroll 4
-    for (int r = 0; r < registers; r++)
-      sum[r] = fma(v, *(const vd_any*)(w + r * width_d), sum[r]);
+    for (int r = 0; r < registers; r++) sum[r] = fma(v, *(const vd_any*)(w + r * width_d), sum[r]);
   }
 #pragma GCC unroll 4
   for (int r = 0; r < registers; r++) *(vd_any*)(z + r * width_d) = sum[r];

@@ -26,13 +26,13 @@ enum class Numbers { u8, f32, f64 };
 
 struct LinearRows {
   Numbers numbers = Numbers::f64;
-  const void* values = nullptr;    // dense: row by row; CSR: the stored numbers
-  std::ptrdiff_t row_stride = 0;   // dense, in numbers
+  const void* values = nullptr;     // dense: row by row; CSR: the stored numbers
+  std::ptrdiff_t row_stride = 0;    // dense, in numbers
   const void* row_start = nullptr;  // CSR; null: dense
   const void* column = nullptr;
   bool wide_index = false;  // CSR: int64 rather than int32
   long rows = 0, features = 0;
-  const double* mean = nullptr;           // dense: what standardizes the rows, or null
+  const double* mean = nullptr;  // dense: what standardizes the rows, or null
   const double* inverse_scale = nullptr;
   const std::int64_t* target = nullptr;
   const double* weight = nullptr;  // of each row, or null for ones
@@ -87,11 +87,28 @@ struct LinearCut {
   }
 };
 
+// Memory that passes over the same rows use again: fresh pages would cost more than a pass over
+// sparse rows.
+struct LinearWorkspace {
+  std::vector<std::vector<double>> gradients;  // of the groups
+  std::vector<double> doubles[2];
+  std::vector<float> floats[2];
+  template <class T>
+  std::vector<T>& packed(int i) {
+    if constexpr (sizeof(T) == 4)
+      return floats[i];
+    else
+      return doubles[i];
+  }
+};
+
 // Weights (features + 1, outputs), row by row, the last row the bias; packed for T.
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights(const double* weights, long features, long outputs, bool sparse) {
+  PackedWeights(std::vector<T>& memory, const double* weights, long features, long outputs,
+                bool sparse)
+      : data(memory) {
     constexpr long unit = 64 / sizeof(T);
     padded = (outputs + unit - 1) / unit * unit;
     const long width = sparse ? padded : kernels().width;
@@ -121,7 +138,7 @@ class PackedWeights {
     long first, registers, columns;
   };
   std::vector<Tile> tiles;
-  std::vector<T> data;
+  std::vector<T>& data;
   const T* bias;
   long padded;
 };
@@ -139,7 +156,7 @@ void unpack_add(const PackedWeights<T>& like, const double* packed, long feature
 
 // The sums of one group of rows.
 struct LinearSums {
-  std::vector<double> gradient;  // packed; then the bias
+  double* gradient = nullptr;  // packed; then the bias
   Total loss, divergence;
   std::vector<double> log_probability;
 };
@@ -162,7 +179,7 @@ class LinearBlock {
     if (!d.sparse()) x.resize(static_cast<std::size_t>(block * d.features));
   }
   void take(long start, long count) {
-    first = start, n = count;
+    first = start, n = count, squared = false;
     if (d.sparse()) return;
     const LinearKernels<T>& k = PackedWeights<T>::kernels();
     for (long i = 0; i < n; i++) {
@@ -193,8 +210,8 @@ class LinearBlock {
             const I from = start[first + i];
             k.forward(static_cast<const X*>(d.values) + from,
                       static_cast<const I*>(d.column) + from,
-                      static_cast<long>(start[first + i + 1] - from), w.data.data(), w.bias,
-                      padded, z + i * padded);
+                      static_cast<long>(start[first + i + 1] - from), w.data.data(), w.bias, padded,
+                      z + i * padded);
           }
         });
         return;
@@ -217,11 +234,17 @@ class LinearBlock {
       if (d.sparse()) {
         with_sparse(d, [&]<class X, class I>(const SparseKernels<X, I>& k) {
           const I* start = static_cast<const I*>(d.row_start);
+          std::vector<X> squares;
           for (long i = 0; i < n; i++) {
             const I from = start[first + i];
-            k.backward(static_cast<const X*>(d.values) + from,
-                       static_cast<const I*>(d.column) + from,
-                       static_cast<long>(start[first + i + 1] - from), residual + i * padded,
+            const X* value = static_cast<const X*>(d.values) + from;
+            const long stored = static_cast<long>(start[first + i + 1] - from);
+            if (squared) {
+              squares.resize(static_cast<std::size_t>(stored));
+              for (long j = 0; j < stored; j++) squares[j] = value[j] * value[j];
+              value = squares.data();
+            }
+            k.backward(value, static_cast<const I*>(d.column) + from, stored, residual + i * padded,
                        padded, gradient);
           }
         });
@@ -229,16 +252,22 @@ class LinearBlock {
       }
     }
     for (const auto& t : w.tiles) {
-      PackedWeights<T>::kernels().backward(x.data(), d.features, n, d.features,
-                                           residual + t.first, padded,
-                                           static_cast<int>(t.registers), gradient);
+      PackedWeights<T>::kernels().backward(x.data(), d.features, n, d.features, residual + t.first,
+                                           padded, static_cast<int>(t.registers), gradient);
       gradient += d.features * t.columns;
     }
+  }
+
+  // From now on the block holds the squares of its numbers (until the next take).
+  void square() {
+    for (T& v : x) v *= v;
+    squared = true;
   }
 
   const LinearRows& d;
   const long padded;
   long first = 0, n = 0;
+  bool squared = false;
   std::vector<T> x;
 };
 
@@ -262,28 +291,31 @@ Rows<const T> read_only(const Rows<T>& r) {
 
 // A pass: `prepare(thread-local state)` per group, `block` turns a block into residuals.
 template <class T, class Work>
-void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work, double* gradient,
-                 LinearSums* sums) {
+void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work,
+                 LinearWorkspace& memory, double* gradient, LinearSums* sums) {
   const LinearCut cut = LinearCut::of(d);
   const std::size_t size = static_cast<std::size_t>((d.features + 1) * like.padded);
   std::vector<LinearSums> parts(static_cast<std::size_t>(cut.groups));
-  const double work_size =
-      (d.sparse() ? double(d.rows ? d.stored(0, d.rows) : 0) : double(d.rows) * double(d.features)) *
-      double(like.padded) / 8;
+  if (memory.gradients.size() < parts.size()) memory.gradients.resize(parts.size());
+  const double work_size = (d.sparse() ? double(d.rows ? d.stored(0, d.rows) : 0)
+                                       : double(d.rows) * double(d.features)) *
+                           double(like.padded) / 8;
   parallel_for(cut.groups, work_size, [&](long g) {
     LinearSums& part = parts[static_cast<std::size_t>(g)];
-    part.gradient.assign(size, 0.0);
+    std::vector<double>& own = memory.gradients[static_cast<std::size_t>(g)];
+    own.assign(size, 0.0);
+    part.gradient = own.data();
     part.log_probability.assign(static_cast<std::size_t>(d.classes()), 0.0);
     LinearBlock<T> block(d, cut.block, like.padded);
     auto state = work.state(cut.block);
     const long stop = std::min(d.rows, (g + 1) * cut.group);
     for (long i = g * cut.group; i < stop; i += cut.block) {
       block.take(i, std::min(cut.block, stop - i));
-      block.accumulate(like, work.residuals(block, state, part), part.gradient.data());
+      block.accumulate(like, work.residuals(block, state, part), part.gradient);
     }
   });
   for (const LinearSums& part : parts) {
-    unpack_add(like, part.gradient.data(), d.features, d.outputs, gradient);
+    unpack_add(like, part.gradient, d.features, d.outputs, gradient);
     sums->loss.add(part.loss.hi), sums->loss.add(part.loss.lo);
     sums->divergence.add(part.divergence.hi), sums->divergence.add(part.divergence.lo);
     for (std::size_t c = 0; c < part.log_probability.size(); c++)
@@ -377,8 +409,8 @@ template <class T>
 struct CurvatureWork {
   const LinearRows& d;
   const PackedWeights<T>& direction;
-  const float* probabilities;     // as LossWork keeps them, or
-  const PackedWeights<T>* at;     // the weights to compute them from
+  const float* probabilities;  // as LossWork keeps them, or
+  const PackedWeights<T>* at;  // the weights to compute them from
 
   LinearState<T> state(long block) const { return {d, block, direction.padded, 2}; }
   const T* residuals(const LinearBlock<T>& b, LinearState<T>& s, LinearSums&) const {
@@ -408,8 +440,8 @@ struct CurvatureWork {
         Rows<const T> prob;
         prob.stride = 1, prob.count = r.count;
         for (long k = 0; k < r.count; k++) prob.row[k] = p + (i + k) * padded;
-        kernels_for<T>().product(Product::softmax_vjp, prob, read_only(r), r, d.outputs, 1.0,
-                                 false, s.aligned);
+        kernels_for<T>().product(Product::softmax_vjp, prob, read_only(r), r, d.outputs, 1.0, false,
+                                 s.aligned);
       });
     }
     weigh(b, u);
@@ -420,6 +452,101 @@ struct CurvatureWork {
                                s.aligned);
   }
 };
+
+// Sums over the rows that the diagonal of the Hessian consists of, with q = s p (1 - p):
+// sum q x (and sum q as its bias), or sum q x^2.
+template <class T>
+struct MomentWork {
+  const LinearRows& d;
+  const PackedWeights<T>& at;
+  const float* probabilities;  // or null: computed from the weights
+  bool squares;
+
+  LinearState<T> state(long block) const { return {d, block, at.padded, 1}; }
+  const T* residuals(LinearBlock<T>& b, LinearState<T>& s, LinearSums&) const {
+    T* p = s.z.data();
+    const long padded = at.padded;
+    if (probabilities) {
+      std::fill(p, p + b.n * padded, T(0));
+      for (long i = 0; i < b.n; i++)
+        for (long c = 0; c < d.outputs; c++)
+          p[i * padded + c] = T(probabilities[(b.first + i) * d.outputs + c]);
+    } else {
+      b.logits(at, p);
+      T* rows = d.outputs == 1 ? spread_binary(p, padded, b.n, s.wide.data()) : p;
+      bundles(rows, s.stride, b.n,
+              [&](const Rows<T>& r, long) { CurvatureWork<T>::normalize(r, s); });
+      if (d.outputs == 1) gather_binary(rows, padded, b.n, p);
+    }
+    for (long i = 0; i < b.n * padded; i++) p[i] *= T(1) - p[i];
+    weigh(b, p);
+    if (squares) b.square();
+    return p;
+  }
+};
+
+// What probabilities p must become for the quadratic model of a row to be right at the end of a
+// step that changes its logits by u and its probabilities to q: the mixture (1 - m) p + m q with
+//   u^T (diag p_m - p_m p_m^T) u = 2 (lse(z + u) - lse(z) - p.u),   the loss's own growth,
+// or the mixture of largest curvature if none has as much. Rows whose model promised no less than
+// the truth stay as they are. Returns m.
+template <class T>
+double secant_mixture(const T* u, const float* p, const float* q, long classes) {
+  double p1 = 0, p2 = 0, q1 = 0, q2 = 0;
+  long best = 0;
+  float shared = -1;
+  const double reference = double(u[0]);
+  for (long c = 0; c < classes; c++) {
+    const double v = double(u[c]) - reference;
+    p1 += double(p[c]) * v, p2 += double(p[c]) * v * v;
+    q1 += double(q[c]) * v, q2 += double(q[c]) * v * v;
+    const float both = std::min(p[c], q[c]);
+    if (both > shared) shared = both, best = c;
+  }
+  constexpr double least = 1e-38;
+  const double growth = std::log(std::max(double(p[best]), least)) -
+                        std::log(std::max(double(q[best]), least)) + double(u[best]) - reference;
+  const double wanted = 2 * (growth - p1), now = p2 - p1 * p1;
+  if (!(wanted > 1.1 * now + 1e-3)) return 0;
+  // curvature(m) = now + slope m - bend m^2
+  const double bend = (q1 - p1) * (q1 - p1), slope = q2 - p2 - 2 * p1 * (q1 - p1);
+  if (!(slope > 0)) return 0;
+  const double root = slope * slope - 4 * bend * (wanted - now);
+  const double m = root >= 0 ? 2 * (wanted - now) / (slope + std::sqrt(root)) : slope / (2 * bend);
+  return std::min(m, 0.5);
+}
+
+// Mixes the kept probabilities of every row with those after a step: see secant_mixture.
+template <class T>
+void linear_secant(const LinearRows& d, const PackedWeights<T>& step, float* kept,
+                   const float* trial) {
+  const LinearCut cut = LinearCut::of(d);
+  const double work_size = double(d.rows) * double(d.features) * double(step.padded) / 8;
+  parallel_for(cut.groups, work_size, [&](long g) {
+    LinearBlock<T> block(d, cut.block, step.padded);
+    std::vector<T> u(static_cast<std::size_t>(cut.block * step.padded));
+    const long stop = std::min(d.rows, (g + 1) * cut.group);
+    for (long i = g * cut.group; i < stop; i += cut.block) {
+      block.take(i, std::min(cut.block, stop - i));
+      block.logits(step, u.data());
+      for (long r = 0; r < block.n; r++) {
+        float* p = kept + (i + r) * d.outputs;
+        const float* q = trial + (i + r) * d.outputs;
+        if (d.outputs == 1) {
+          const T change[2] = {T(0), u[static_cast<std::size_t>(r * step.padded)]};
+          const float both[2] = {1 - p[0], p[0]}, after[2] = {1 - q[0], q[0]};
+          const double m = secant_mixture(change, both, after, 2);
+          if (m > 0) p[0] = static_cast<float>(double(p[0]) + m * (double(q[0]) - double(p[0])));
+          continue;
+        }
+        const double m = secant_mixture(u.data() + r * step.padded, p, q, d.outputs);
+        if (m > 0)
+          for (long c = 0; c < d.outputs; c++)
+            p[c] = static_cast<float>(double(p[c]) + m * (double(q[c]) - double(p[c])));
+      }
+    }
+  });
+}
 
 // The dual point alpha = p + (diag p - p p^T) step^T x at p = softmax(W^T x + b), clipped to
 // probabilities, against q = softmax((W + step)^T x + b + step_b):
@@ -452,8 +579,7 @@ struct DualWork {
         fresh.row[j] = q + j * s.stride;
         for (long c = 0; c < classes; c++) fresh.row[j][c] = r.row[j][c] + change.row[j][c];
       }
-      k.normalize(Output::log_probability, read_only(fresh), fresh, classes, 1.0, false,
-                  s.aligned);
+      k.normalize(Output::log_probability, read_only(fresh), fresh, classes, 1.0, false, s.aligned);
       k.normalize(Output::probability, read_only(r), r, classes, 1.0, false, s.aligned);
       k.product(Product::softmax_vjp, read_only(r), read_only(change), change, classes, 1.0, false,
                 s.aligned);

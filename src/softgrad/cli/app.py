@@ -109,8 +109,12 @@ def train(
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of the split.", min=0)] = 0,
     tol: Annotated[
-        float, typer.Option(help="Stop when the gradient is this small.", min=0.0)
-    ] = 1e-4,
+        float,
+        typer.Option(
+            help="Stop when the objective is proven to be within this share of its minimum.",
+            min=0.0,
+        ),
+    ] = 1e-6,
     max_iter: Annotated[int, typer.Option(help="Stop after so many iterations.", min=1)] = 1000,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Give every class the same total weight.")

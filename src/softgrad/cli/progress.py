@@ -16,16 +16,16 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class TrainingDisplay:
-    """Loss, gradient norm, accuracy and rate after each iteration.
+    """Loss, gap, accuracy and rate after each iteration.
 
-    The bar measures the way of the gradient's logarithm to its tolerance.
+    The bar measures the way of the gap's logarithm to its tolerance.
     """
 
     def __init__(self, out: Console, tol: float, n_rows: int) -> None:
         self.out = out
         self.tol = max(tol, 1e-12)
         self.n_rows = n_rows
-        self.first_norm: float | None = None
+        self.first_gap: float | None = None
         self.next_line = 1
         self.last_time = -math.inf
         self.progress = Progress(
@@ -53,19 +53,21 @@ class TrainingDisplay:
         """One more iteration."""
         rate = evaluations * self.n_rows / max(point.seconds, 1e-9)
         text = (
-            f"{point.iteration:4d}  loss {point.objective:.5f}  gradient {point.grad_norm:.1e}"
+            f"{point.iteration:4d}  loss {point.objective:.5f}  {_gap(point)}"
             f"  accuracy {point.validation_accuracy:6.2%}  {_rate(rate)}"
         )
         if self.out.is_terminal:
-            self.progress.update(self.task, completed=self._way(point.grad_norm), figures=text)
+            self.progress.update(self.task, completed=self._way(point.gap), figures=text)
         elif self._line_is_due(point.iteration):
             self.out.print(text)
 
-    def _way(self, grad_norm: float) -> float:
-        if self.first_norm is None:
-            self.first_norm = grad_norm
-        whole = math.log(max(self.first_norm / self.tol, 1.0 + 1e-9))
-        done = math.log(max(self.first_norm / max(grad_norm, 1e-300), 1.0))
+    def _way(self, gap: float) -> float:
+        if not gap > 0.0:  # NaN: still on a path of penalties
+            return 0.0 if math.isnan(gap) else 1.0
+        if self.first_gap is None:
+            self.first_gap = gap
+        whole = math.log(max(self.first_gap / self.tol, 1.0 + 1e-9))
+        done = math.log(max(self.first_gap / gap, 1.0))
         return min(1.0, done / whole)
 
     def _line_is_due(self, iteration: int) -> bool:
@@ -76,6 +78,12 @@ class TrainingDisplay:
         if iteration >= self.next_line:
             self.next_line *= 2
         return True
+
+
+def _gap(point: HistoryPoint) -> str:
+    if math.isnan(point.gap):
+        return "gap        "
+    return f"gap {point.gap:.0e} {'✓' if point.certified else '?'}"
 
 
 def _rate(rows: float) -> str:

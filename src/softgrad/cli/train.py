@@ -144,7 +144,7 @@ def _check_gradient(model: SoftmaxRegression, train: Dataset, out: Console) -> G
     _, rows = stratified_split(train.labels, share, seed=0)
     some = train.take(rows) if len(np.unique(train.labels[rows])) > 1 else train
     objective = model.objective(some.X, some.labels)
-    start = objective.start()
+    start = objective.start().ravel()
     point = start + 0.1 * np.random.default_rng(0).standard_normal(start.size)
     check = check_gradient(objective, point)
     verdict = "[green]agrees[/]" if check.passed else "[bold red]DISAGREES[/]"
@@ -169,7 +169,8 @@ def _history_point(
         iteration=progress.iteration,
         seconds=progress.seconds,
         objective=progress.objective,
-        grad_norm=progress.grad_norm,
+        gap=progress.gap,
+        certified=progress.certified,
         validation_loss=float(-log_probabilities[rows, target].mean()),
         validation_accuracy=float((log_probabilities.argmax(axis=1) == target).mean()),
     )
@@ -180,8 +181,9 @@ def _print_run(run: Run, out: Console) -> None:
     out.print()
     if solution.converged:
         out.print(
-            f"[green]Converged[/] after {solution.iterations} iterations in"
-            f" {seconds_text(run.seconds)}."
+            f"[green]Converged[/] in {seconds_text(run.seconds)}, {solution.iterations} iterations:"
+            f" the objective is proven to be within {run.model.gap_:.0e} of its minimum.",
+            soft_wrap=True,
         )
     else:
         out.print(f"[yellow]{escape(run.status)}[/]", soft_wrap=True)

@@ -1,134 +1,220 @@
-"""The objective of softmax regression, in coordinates in which a solver does well.
+"""The objective of softmax regression, as the solver sees it.
 
     F(W, b) = 1/S sum_i s_i CE(W x_i + b, y_i) + ||W||^2 / (2 C S)        S = sum_i s_i
 
-which is scikit-learn's, divided by C S. Features in kilograms beside features in nanograms make F
-a narrow valley, and L-BFGS crawls. So the solver sees other coordinates of the same function:
+which is scikit-learn's, divided by C S. Dense rows are standardized, x' = (x - mean) / scale, in
+the kernels; so the parameters here are
 
-    V_kj = t_j W_kj     t_j = sqrt(h var_j + 1 / (C S))     the square root of F's curvature
-    c_k  = sqrt(h) (b_k + W_k . mean)                        the intercept at the centre of the data
+    V_jk = scale_j W_kj        c_k = b_k + W_k . mean        shape (features + 1, outputs)
 
-with h = (1 - 1/K) / K, the curvature of the loss when all K classes are equally likely. Nothing is
-rescaled in the data and the minimum is the same; only the path to it is shorter.
+and the penalty is sum_jk l2_j V_jk^2 / 2 with l2_j = 1 / (C S scale_j^2): the same function in
+coordinates in which its valley is round. Binary problems have one weight vector, as there.
+
+The certificate. For any probabilities alpha_i with sum_i s_i (alpha_i - onehot(y_i)) = 0,
+
+    F(V) - min F <= 1/S sum_i s_i KL(alpha_i || p_i(V)) + 1/2 sum_j |r_j|^2 / l2_j
+    r = 1/S sum_i s_i x'_i (alpha_i - onehot(y_i))^T + l2 V
+
+(Fenchel duality; logsumexp and negative entropy are conjugate). Taken at V = the current point plus
+the Newton step d with alpha = p + (diag p - p p^T) d x', what the step makes of p to first order, r
+is the residual of the Newton equation, and the bound is as small as the step is good. Without a
+penalty the bound holds among weights at most ten times as large.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from softgrad.functions.linear import linear_cross_entropy
+from softgrad.estimators.preconditioners import SOLVERS, choose
+from softgrad.estimators.rows import Float, Rows
 
-Float = npt.NDArray[np.float64]
-
-_ROUNDING = 1e-13
+_BALL = 10.0  # without a penalty: how much larger than the solution the bound looks
+_EASY = 0.04  # penalty over curvature at which a path starts
+_STAGE = 10.0
 
 
 class Objective:
-    """F as a function of one flat vector, for a solver; and the way back to W and b.
+    """F with what :func:`minimize_newton` needs: derivatives, a preconditioner, a certificate."""
 
-    Binary problems have one weight vector (K = 2, one row in W), as in scikit-learn.
-    """
-
-    def __init__(
-        self,
-        X: Any,
-        target: npt.NDArray[np.int64],
-        n_classes: int,
-        *,
-        sample_weight: Float | None,
-        C: float,
-        fit_intercept: bool,
-    ) -> None:
-        self.X = X
-        self.target = target
-        self.n_outputs = 1 if n_classes == 2 else n_classes
-        self.sample_weight = sample_weight
+    def __init__(self, rows: Rows, *, C: float, fit_intercept: bool, solver: str = "auto") -> None:
+        self.rows = rows
+        self.n_outputs = rows.n_outputs
         self.fit_intercept = fit_intercept
         self.C = C
-        self.total_weight = float(X.shape[0] if sample_weight is None else sample_weight.sum())
-        self.l2 = 1.0 / (C * self.total_weight)
+        self.total_weight = rows.total_weight
+        self.full_l2: Float = 1.0 / (C * self.total_weight) / rows.scale**2
+        self.l2 = self.full_l2
+        self.solver = choose(rows) if solver == "auto" else solver
+        self.preconditioner = SOLVERS[self.solver](rows)
+        keeps = rows.keeps_probabilities()
+        shape = (rows.n_rows, rows.n_outputs)
+        self._trial_kept = np.empty(shape, np.float32) if keeps else None
+        self._kept = np.empty(shape, np.float32) if keeps else None
+        self._trial = self._at = self.start()
+        self._trial_loss = self._loss = math.inf
+        self._spent = 0.0
+        self._no_gradient: Float | None = None
 
-        mean, variance = _moments(X, sample_weight, self.total_weight, centre=fit_intercept)
-        curvature = (1.0 - 1.0 / n_classes) / n_classes
-        # A deviation below the rounding of the mean is a constant feature's.
-        variance = np.where(variance > (_ROUNDING * mean) ** 2, variance, 0.0)
-        scale = np.sqrt(curvature * variance + self.l2)
-        self.scale = np.where(scale > 0.0, scale, 1.0)  # a constant feature without a penalty
-        self.intercept_scale = float(np.sqrt(curvature))
-        self.mean = mean if fit_intercept else None
+    # --- value and derivatives ---------------------------------------------------------------
 
-    def __call__(self, parameters: Float) -> tuple[float, Float]:
-        """F and its gradient."""
-        V, c = self._split(parameters)
-        W = V / self.scale
-        bias = c / self.intercept_scale
-        loss, grad_W, grad_bias = linear_cross_entropy(
-            self.X, W, bias, self.target, sample_weight=self.sample_weight, shift=self.mean
-        )
-        value = loss / self.total_weight + 0.5 * self.l2 * float(np.vdot(W, W))
-        grad_W /= self.total_weight
-        grad_W += self.l2 * W
-        grad_W /= self.scale
+    def value_and_grad(self, x: Float, /) -> tuple[float, Float]:
+        grad = np.zeros_like(x)
+        loss = self.rows.loss_and_grad(x, grad, self._trial_kept)
+        self._trial, self._trial_loss = x, loss
+        grad /= self.total_weight
+        grad[:-1] += self.l2[:, None] * x[:-1]
         if not self.fit_intercept:
-            return value, grad_W.ravel()
-        grad_bias /= self.total_weight * self.intercept_scale
-        return value, np.concatenate((grad_W.ravel(), grad_bias))
+            grad[-1] = 0.0
+        return loss / self.total_weight + self._penalty(x), grad
+
+    def __call__(self, flat: Float) -> tuple[float, Float]:
+        """F and its gradient of one flat vector, for checks by finite differences."""
+        x = flat.reshape(self._at.shape).copy()
+        if not self.fit_intercept:
+            x[-1] = 0.0
+        value, grad = self.value_and_grad(x)
+        return value, grad.ravel()
+
+    def accept(self) -> None:
+        self._at, self._loss = self._trial, self._trial_loss
+        self._kept, self._trial_kept = self._trial_kept, self._kept
+
+    def hessian_product(self, v: Float, /) -> Float:
+        # The penalty first: the pass adds its sums.
+        product = np.empty_like(v)
+        np.multiply(v[:-1], self.l2[:, None] * self.total_weight, out=product[:-1])
+        product[-1] = 0.0
+        self.rows.hessian_product(v, product, self._kept, self._at)
+        self._spent += 1.0
+        product /= self.total_weight
+        if not self.fit_intercept:
+            product[-1] = 0.0
+        return product
+
+    def secant(self, step: Float, /) -> bool:
+        if self._kept is None or self._trial_kept is None:
+            return False
+        self.rows.secant(step, self._kept, self._trial_kept)
+        return True
+
+    def precondition(self, residual: Float, /) -> Float:
+        z = self.preconditioner(residual)
+        if not self.fit_intercept:
+            z[-1] = 0.0
+        return z
+
+    def rebuild(self, *, finer: bool) -> None:
+        self.preconditioner.build(self._at, self._kept, self.l2, finer=finer, spent=self._spent)
+        self._spent = 0.0
+
+    @property
+    def rebuild_cost(self) -> float:
+        return self.preconditioner.cost
+
+    def _penalty(self, x: Float) -> float:
+        return 0.5 * float(self.l2 @ np.einsum("jk,jk->j", x[:-1], x[:-1]))
+
+    # --- the certificate ---------------------------------------------------------------------
+
+    def residual_gap(self, residual: Float, /) -> float:
+        if not self.l2.any():
+            size = float(np.linalg.norm(self._at[:-1]))
+            return (_BALL + 1.0) * size * float(np.linalg.norm(residual[:-1]))
+        return 0.5 * float((np.einsum("jk,jk->j", residual[:-1], residual[:-1]) / self.l2).sum())
+
+    def certify(self, x: Float, step: Float, /) -> tuple[float, float]:
+        rows, S = self.rows, self.total_weight
+        grad = np.zeros_like(x)
+        log_q = np.zeros(max(2, self.n_outputs))
+        divergence, loss = rows.dual(x, step, grad, log_q)
+        end = x + step
+        value = loss / S + self._penalty(end)
+        toward = grad[:-1]
+        if self.fit_intercept:
+            divergence, toward = self._balance(divergence, grad, log_q)
+        residual = toward / S
+        residual += self.l2[:, None] * end[:-1]
+        if self.l2.any():
+            squares = np.einsum("jk,jk->j", residual, residual)
+            return value, divergence / S + 0.5 * float((squares / self.l2).sum())
+        size = float(np.linalg.norm(end[:-1]))
+        slack = float(np.vdot(residual, end[:-1])) + _BALL * size * float(np.linalg.norm(residual))
+        return value, divergence / S + max(0.0, slack)
+
+    def _balance(self, divergence: float, grad: Float, log_q: Float) -> tuple[float, Float]:
+        """Mix the dual point with constant probabilities, so that its bias gradient is zero.
+
+        The intercept has no penalty: only dual points whose classes have the weights of the data
+        bound anything. The divergence is convex in alpha.
+        """
+        S, counts = self.total_weight, self.rows.class_weights
+        excess = grad[-1] if self.n_outputs > 1 else np.array([-grad[-1, 0], grad[-1, 0]])
+        share = min(1.0, max(0.0, float((excess / counts).max())) * (1.0 + 1e-9) + 1e-15)
+        q = np.maximum(counts / S - (1.0 - share) / share * excess / S, 0.0)
+        q /= q.sum()
+        entropy = float(q @ np.log(np.maximum(q, 1e-300)))
+        constant = S * entropy - float(q @ np.where(q > 0.0, log_q, 0.0))
+        if self._no_gradient is None:  # sum s x (1/K - onehot(y)), of a model without weights
+            self._no_gradient = np.zeros_like(grad)
+            self.rows.loss_and_grad(np.zeros_like(grad), self._no_gradient, None)
+        of_outputs = q[1:] if self.n_outputs == 1 else q
+        toward_q = self._no_gradient[:-1] + np.outer(
+            self.rows.sum_of_rows, of_outputs - 1.0 / len(q)
+        )
+        return (
+            (1.0 - share) * divergence + share * constant,
+            (1.0 - share) * grad[:-1] + share * toward_q,
+        )
+
+    def unbounded(self) -> bool:
+        """All rows on their own side, and nothing holds the weights: larger ones are better."""
+        return not self.l2.any() and self._loss < math.log(2.0) * self.rows.least_weight
+
+    # --- the path of penalties ---------------------------------------------------------------
+
+    def path(self) -> Sequence[float]:
+        """Penalties from one that is strong beside the curvature of the loss, by decades."""
+        if not self.full_l2.any():
+            return [1.0]
+        classes = max(2, self.n_outputs)
+        curvature = (1.0 - 1.0 / classes) / classes
+        strength = _EASY * curvature * classes / float(np.median(self.full_l2))
+        stages = max(0, math.ceil(math.log10(max(strength, 1.0)) / math.log10(_STAGE)))
+        return [_STAGE**stage for stage in range(stages, -1, -1)]
+
+    def strengthen(self, strength: float, /) -> None:
+        self.l2 = self.full_l2 * strength
+
+    def true_value(self, value: float, x: Float, /) -> float:
+        of_stage = self._penalty(x)
+        squares = np.einsum("jk,jk->j", x[:-1], x[:-1])
+        return value - of_stage + 0.5 * float(self.full_l2 @ squares)
+
+    # --- coordinates -------------------------------------------------------------------------
 
     def start(self) -> Float:
         """No weights, and the intercepts of the class frequencies: the best constant model."""
-        n_classes = max(2, self.n_outputs)
-        counts = np.bincount(self.target, self.sample_weight, minlength=n_classes)
-        log_counts = np.log(counts + counts.mean() / n_classes)
-        if self.n_outputs == 1:
-            intercept = log_counts[1:] - log_counts[0]
-        else:
-            intercept = log_counts - log_counts.mean()
-        return self.parameters(np.zeros((self.n_outputs, self.X.shape[1])), intercept)
+        x = np.zeros((self.rows.n_features + 1, self.n_outputs))
+        if self.fit_intercept:
+            counts = self.rows.class_weights
+            logs = np.log(counts + counts.mean() / len(counts))
+            x[-1] = logs[1:] - logs[0] if self.n_outputs == 1 else logs - logs.mean()
+        return x
 
     def parameters(self, coef: Float, intercept: Float) -> Float:
-        """Weights and intercept as the solver's vector."""
-        V = coef * self.scale
-        if self.mean is None:
-            return V.ravel()
-        return np.concatenate((V.ravel(), (intercept + coef @ self.mean) * self.intercept_scale))
+        """Weights (outputs, features) and intercepts as the solver's array."""
+        x = np.empty((self.rows.n_features + 1, self.n_outputs))
+        x[:-1] = (coef * self.rows.scale).T
+        x[-1] = intercept + coef @ self.rows.mean if self.fit_intercept else 0.0
+        return x
 
-    def coef_intercept(self, parameters: Float) -> tuple[Float, Float]:
-        """The solver's vector as weights (n_outputs, D) and intercept (n_outputs,)."""
-        V, c = self._split(parameters)
-        W = V / self.scale
-        if self.mean is None:
-            return W, np.zeros(self.n_outputs)
-        return W, c / self.intercept_scale - W @ self.mean
-
-    def _split(self, parameters: Float) -> tuple[Float, Float]:
-        n_weights = self.n_outputs * self.X.shape[1]
-        V = parameters[:n_weights].reshape(self.n_outputs, -1)
-        return V, parameters[n_weights:] if self.fit_intercept else np.zeros(self.n_outputs)
-
-
-def _moments(
-    X: Any, sample_weight: Float | None, total_weight: float, *, centre: bool
-) -> tuple[Float, Float]:
-    """Weighted mean and variance of every feature; about zero where ``centre`` is false."""
-    weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
-    weight = weight / total_weight
-    mean = np.zeros(X.shape[1])
-    if not isinstance(X, np.ndarray):
-        squares = X.multiply(X)
-        if centre:
-            mean = np.asarray(X.T @ weight).ravel()
-        return mean, np.maximum(np.asarray(squares.T @ weight).ravel() - mean**2, 0.0)
-    block = 4096
-    starts = range(0, X.shape[0], block)
-    if centre:
-        for start in starts:
-            mean += weight[start : start + block] @ X[start : start + block].astype(np.float64)
-    variance = np.zeros(X.shape[1])
-    for start in starts:
-        deviation = X[start : start + block] - mean
-        np.square(deviation, out=deviation)
-        variance += weight[start : start + block] @ deviation
-    return mean, variance
+    def coef_intercept(self, x: Any) -> tuple[Float, Float]:
+        """The solver's array as weights (outputs, features) and intercepts (outputs,)."""
+        coef = np.ascontiguousarray((x[:-1] / self.rows.scale[:, None]).T)
+        if not self.fit_intercept:
+            return coef, np.zeros(self.n_outputs)
+        return coef, x[-1] - coef @ self.rows.mean

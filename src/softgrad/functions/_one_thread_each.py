@@ -47,3 +47,13 @@ def one_thread_each() -> Iterator[int]:
             _entered -= 1
             if _entered == 0:
                 _limits.close()
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Within the block BLAS uses the calling thread alone, so that its sums have one order.
+
+    The kernels keep their threads: their sums do not depend on them.
+    """
+    with _controller().limit(limits=1, user_api="blas"):
+        yield

@@ -1,6 +1,17 @@
-"""Solvers and checks over callables. Nothing here knows of models."""
+"""Solvers over callables, and a check of the gradients that they follow."""
 
 from softgrad.optimize.finite_differences import GradientCheck, check_gradient
-from softgrad.optimize.lbfgs import Iterate, Solution, Status, minimize_lbfgs
+from softgrad.optimize.lbfgs import minimize_lbfgs
+from softgrad.optimize.newton import CurvedFunction, minimize_newton
+from softgrad.optimize.solution import Iterate, Solution, Status
 
-__all__ = ["GradientCheck", "Iterate", "Solution", "Status", "check_gradient", "minimize_lbfgs"]
+__all__ = [
+    "CurvedFunction",
+    "GradientCheck",
+    "Iterate",
+    "Solution",
+    "Status",
+    "check_gradient",
+    "minimize_lbfgs",
+    "minimize_newton",
+]

@@ -7,15 +7,13 @@ callback sees each iteration.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Vector = npt.NDArray[np.float64]
-ValueAndGrad = Callable[[Vector], tuple[float, Vector]]
+from softgrad.optimize.solution import Array, Iterate, Solution, Status
+
+ValueAndGrad = Callable[[Array], tuple[float, Array]]
 
 _HISTORY = (
     20  # pairs kept; ten is SciPy's default, twenty saves a fifth of the passes over the data
@@ -24,52 +22,9 @@ _LINE_SEARCH_STEPS = 50
 _SLOWEST_RATIO = 0.98  # of one third's decrease to that of the third before
 
 
-class Status(enum.Enum):
-    """Why a solver stopped."""
-
-    CONVERGED = "the gradient fell below the tolerance"
-    ITERATION_LIMIT = "the limit of iterations was reached"
-    STALLED = "the objective no longer decreases in double precision"
-    NOT_FINITE = "the objective is not finite at the starting point"
-    INTERRUPTED = "it was interrupted"
-
-
-@dataclass(frozen=True)
-class Iterate:
-    """One iteration, as a callback sees it. ``grad_norm`` is the largest absolute component."""
-
-    iteration: int
-    evaluations: int
-    x: Vector
-    value: float
-    grad_norm: float
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The best point found and why the search ended there.
-
-    ``expected_decrease`` estimates how far ``value`` lies above the minimum (NaN after fewer than
-    three iterations). On problems of scikit-learn, stopped anywhere, it was mostly within a factor
-    of ten.
-    """
-
-    x: Vector
-    value: float
-    grad_norm: float
-    expected_decrease: float
-    status: Status
-    iterations: int
-    evaluations: int
-
-    @property
-    def converged(self) -> bool:
-        return self.status is Status.CONVERGED
-
-
 def minimize_lbfgs(
     value_and_grad: ValueAndGrad,
-    start: Vector,
+    start: Array,
     *,
     tol: float,
     max_iter: int,
@@ -150,11 +105,11 @@ class _Best:
     def __init__(self, function: ValueAndGrad) -> None:
         self.function = function
         self.evaluations = 0
-        self.x: Vector = np.empty(0)
+        self.x: Array = np.empty(0)
         self.value = np.inf
         self.grad_norm = np.inf
 
-    def __call__(self, x: Vector) -> tuple[float, Vector]:
+    def __call__(self, x: Array) -> tuple[float, Array]:
         value, grad = self.function(x)
         self.evaluations += 1
         if value <= self.value or self.evaluations == 1:
@@ -166,7 +121,8 @@ class _Best:
             x=self.x,
             value=self.value,
             grad_norm=self.grad_norm,
-            expected_decrease=remaining_decrease(values),
+            gap=remaining_decrease(values),
+            certified=False,
             status=status,
             iterations=len(values),
             evaluations=self.evaluations,

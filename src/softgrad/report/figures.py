@@ -45,19 +45,32 @@ def loss_curve(history: list[HistoryPoint]) -> str:
         return svg(figure, "loss")
 
 
-def gradient_curve(history: list[HistoryPoint]) -> str:
-    """The gradient's way down, by iteration."""
+def gap_curve(history: list[HistoryPoint]) -> str:
+    """The way down to the minimum, by iteration; the last point is proven."""
     with style():
         figure = Figure(figsize=_HALF_WIDTH, layout="constrained")
         axes = figure.subplots()
-        norms = [point.grad_norm for point in history]
-        axes.plot([point.iteration for point in history], norms, color=ACCENT)
-        axes.set_title("Largest component of the gradient")
+        known = [point for point in history if point.gap > 0.0]
+        axes.plot(
+            [point.iteration for point in known], [point.gap for point in known], color=ACCENT
+        )
+        proven = [point for point in known if point.certified]
+        axes.plot(
+            [point.iteration for point in proven],
+            [point.gap for point in proven],
+            color=WARM,
+            marker="o",
+            linestyle="none",
+            label="proven",
+        )
+        if proven:
+            axes.legend(loc="best")
+        axes.set_title("Distance to the minimum (relative)")
         axes.set_xlabel("iteration")
         axes.margins(x=0.02)
         axes.set_yscale("log")
         axes.minorticks_off()
-        return svg(figure, "gradient")
+        return svg(figure, "gap")
 
 
 def confusion_figure(confusion: npt.NDArray[np.int64], classes: list[str]) -> str:

@@ -72,7 +72,7 @@ def _sections(run: Run) -> list[str]:
             "Learning curve",
             "Where the two losses part, the model learns what is particular to the training rows.",
             f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
-            f"<figure>{figures.gradient_curve(run.history)}</figure></div>",
+            f"<figure>{figures.gap_curve(run.history)}</figure></div>",
         )
         if run.history
         else "",
@@ -180,10 +180,16 @@ def _details(run: Run) -> str:
         "Objective": "mean cross-entropy + ||W||² / (2 C N), intercepts free",
         "C": f"{run.C:g}"
         + (f", on inputs divided by {run.train.unit:g}" if run.train.unit != 1 else ""),
-        "Solver": f"L-BFGS: {solution.iterations} iterations, {solution.evaluations} evaluations",
+        "Solver": (
+            f"{run.model.solver_}: {solution.iterations} iterations, {solution.evaluations}"
+            f" evaluations, {solution.products} Hessian products"
+        ),
         "Stopped because": solution.status.value,
         "Objective reached": f"{solution.value:.8g}",
-        "Gradient": f"{solution.grad_norm:.2e} (tolerance {run.model.tol:g})",
+        "Distance to the minimum": (
+            f"{'at most' if solution.certified else 'about'} {run.model.gap_:.1e} of the objective"
+            f" (tolerance {run.model.tol:g})"
+        ),
         "Gradient check": (
             f"relative error {check.relative_error:.1e} over {check.directions} directions,"
             f" limit {check.tolerance:g}"

@@ -13,12 +13,13 @@ from softgrad.report.metrics import Metrics
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """One iteration. Losses are means; validation figures are NaN without validation rows."""
+    """One iteration. Losses are means; ``gap`` is relative, NaN where it is not known yet."""
 
     iteration: int
     seconds: float
     objective: float
-    grad_norm: float
+    gap: float
+    certified: bool
     validation_loss: float
     validation_accuracy: float
 
@@ -56,7 +57,9 @@ class Run:
             "classes": self.model.classes_.tolist(),
             "C": self.C,
             "objective": solution.value,
-            "grad_norm": solution.grad_norm,
+            "gap": self.model.gap_,
+            "gap_certified": solution.certified,
+            "solver": self.model.solver_,
             "iterations": solution.iterations,
             "evaluations": solution.evaluations,
             "converged": solution.converged,
