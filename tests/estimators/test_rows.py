@@ -1,0 +1,220 @@
+"""The native passes over rows, against the formulas on the whole matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.special import log_softmax, rel_entr
+
+import softgrad as sg
+from softgrad import _native
+from softgrad.estimators.rows import MemoryRows
+
+SHAPES = [(1000, 30, 7), (3000, 54, 2), (777, 100, 26), (500, 16, 100), (50, 3, 3), (1500, 301, 10)]
+STORES = [np.float64, np.float32, np.uint8, "csr", "csr32"]
+
+
+class Whole:
+    """The same sums over the matrix with a column of ones, in NumPy."""
+
+    def __init__(self, rows, X, y, s):
+        dense = X.toarray() if sparse.issparse(X) else X
+        x = (np.asarray(dense, np.float64) - rows.mean) / rows.scale
+        self.x = np.column_stack([x, np.ones(len(y))])
+        self.y, self.s, self.binary = y, s, rows.n_outputs == 1
+
+    def logits(self, w):
+        z = self.x @ w
+        return np.column_stack([np.zeros(len(z)), z]) if self.binary else z
+
+    def sums(self, residual):
+        out = self.x.T @ (residual * self.s[:, None])
+        return out[:, 1:] if self.binary else out
+
+    def one_hot(self):
+        return np.eye(self.logits(np.zeros((self.x.shape[1], 1))).shape[1])[self.y]
+
+    def loss_and_grad(self, w):
+        log_p = log_softmax(self.logits(w), axis=1)
+        loss = -(self.s * log_p[np.arange(len(self.y)), self.y]).sum()
+        p = np.exp(log_p)
+        return loss, self.sums(p - np.eye(p.shape[1])[self.y])
+
+    def hessian_product(self, w, v):
+        p, u = np.exp(log_softmax(self.logits(w), axis=1)), self.logits(v)
+        return self.sums(p * (u - (p * u).sum(axis=1, keepdims=True)))
+
+    def dual(self, w, d):
+        p, u = np.exp(log_softmax(self.logits(w), axis=1)), self.logits(d)
+        alpha = np.maximum(p + p * (u - (p * u).sum(axis=1, keepdims=True)), 0)
+        alpha /= alpha.sum(axis=1, keepdims=True)
+        log_q = log_softmax(self.logits(w + d), axis=1)
+        divergence = (self.s[:, None] * rel_entr(alpha, np.exp(log_q))).sum()
+        loss = -(self.s * log_q[np.arange(len(self.y)), self.y]).sum()
+        log_sums = (self.s[:, None] * log_q).sum(axis=0)
+        return divergence, loss, self.sums(alpha - np.eye(p.shape[1])[self.y]), log_sums
+
+
+def make(rng, shape, store):
+    n, n_features, n_classes = shape
+    X = rng.standard_normal((n, n_features)) * rng.uniform(0.5, 4, n_features)
+    if store in ("csr", "csr32"):
+        X[rng.random(X.shape) < 0.8] = 0
+        X = sparse.csr_array(X, dtype=np.float64 if store == "csr" else np.float32)
+    elif store is np.uint8:
+        X = np.abs(X * 20).clip(0, 255).astype(np.uint8)
+    else:
+        X = X.astype(store)
+    y, s = rng.integers(0, n_classes, n), rng.random(n) + 0.01
+    rows = MemoryRows(X, y, n_classes, sample_weight=s, centre=True)
+    return rows, Whole(rows, X, y, s)
+
+
+def close(got, true, tolerance):
+    got, true = np.asarray(got), np.asarray(true)
+    assert got.shape == true.shape
+    assert np.abs(got - true).max() <= tolerance * np.abs(true).max()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("store", STORES)
+def test_passes(rng, shape, store):
+    rows, whole = make(rng, shape, store)
+    size = (rows.n_features + 1, rows.n_outputs)
+    w, v = rng.standard_normal(size) * 0.3, rng.standard_normal(size) * 0.2
+    loss, grad = whole.loss_and_grad(w)
+
+    kept = np.empty((rows.n_rows, rows.n_outputs), np.float32)
+    got = np.ones(size)  # passes add
+    assert rows.loss_and_grad(w, got, kept) == pytest.approx(loss, rel=1e-13)
+    close(got - 1, grad, 1e-13)
+    p = np.exp(log_softmax(whole.logits(w), axis=1))
+    assert np.abs(kept - p[:, -rows.n_outputs :]).max() < 1e-7
+
+    product = whole.hessian_product(w, v)
+    for probabilities in (kept, None):
+        for single in (False, True) if not rows.sparse else (False,):
+            got = np.ones(size)
+            rows.native.hessian_product(v, got, probabilities, w, single)
+            kept_only = probabilities is not None
+            close(got - 1, product, 4e-6 if single else 1e-7 if kept_only else 1e-12)
+
+    q = p * (1 - p) * whole.s[:, None]
+    q = q[:, -rows.n_outputs :]
+    for probabilities in (kept, None):
+        first, second = rows.moments(w, probabilities)
+        close(first, whole.x.T @ q, 1e-5)
+        close(second, (whole.x**2).T @ q, 1e-5)
+
+    divergence, loss, grad, log_sums = whole.dual(w, v)
+    got, got_logs = np.zeros(size), np.zeros(p.shape[1])
+    got_divergence, got_loss = rows.dual(w, v, got, got_logs)
+    assert got_divergence == pytest.approx(divergence, rel=1e-11)
+    assert got_loss == pytest.approx(loss, rel=1e-13)
+    close(got, grad, 1e-12)
+    close(got_logs, log_sums, 1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES[:3])
+@pytest.mark.parametrize("store", [np.float64, "csr"])
+def test_a_corrected_model_has_the_growth_of_the_loss(rng, shape, store):
+    """After ``secant`` the quadratic model of every mixed row is right at the end of the step."""
+    rows, whole = make(rng, shape, store)
+    size = (rows.n_features + 1, rows.n_outputs)
+    w, d = rng.standard_normal(size) * 0.2, rng.standard_normal(size)
+    before = np.empty((rows.n_rows, rows.n_outputs), np.float32)
+    after = before.copy()
+    rows.loss_and_grad(w, np.zeros(size), before)
+    rows.loss_and_grad(w + d, np.zeros(size), after)
+    mixed = before.copy()
+    rows.secant(d, mixed, after)
+
+    def model(kept):
+        p = np.column_stack([1 - kept, kept]) if whole.binary else kept
+        u = whole.logits(d)
+        return (p * u**2).sum(axis=1) - (p * u).sum(axis=1) ** 2
+
+    log_p, log_q = (log_softmax(whole.logits(x), axis=1) for x in (w, w + d))
+    u, p = whole.logits(d), np.exp(log_p)
+    growth = 2 * ((log_p - log_q + u)[:, 0] - (p * u).sum(axis=1))
+    changed = (mixed != before).any(axis=1)
+    assert 0.05 < changed.mean() < 1
+    middle = np.abs(mixed - (before + after) / 2).max(axis=1) < 1e-6  # no mixture has as much
+    right = np.abs(model(mixed) - growth) <= 1e-3 * growth + 1e-5
+    assert (right | middle)[changed].all()
+    assert right[changed].mean() > 0.5
+    assert (model(before)[~changed] >= growth[~changed] / 1.1 - 2e-3).all()
+
+
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("shape", [(20_000, 33, 5), (9000, 20, 2), (12_000, 10, 300)])
+def test_threads_change_no_bit_and_neither_does_fma_width(rng, shape, store):
+    rows, _ = make(rng, shape, store)
+    size = (rows.n_features + 1, rows.n_outputs)
+    w, v = rng.standard_normal(size) * 0.3, rng.standard_normal(size)
+    kept = np.empty((rows.n_rows, rows.n_outputs), np.float32)
+
+    def everything():
+        results = [np.zeros(size) for _ in range(3)]
+        loss = rows.loss_and_grad(w, results[0], kept)
+        rows.hessian_product(v, results[1], kept, w)
+        divergence = rows.dual(w, v, results[2], np.zeros(max(2, rows.n_outputs)))
+        return [loss, divergence, kept.tobytes(), *(r.tobytes() for r in results)]
+
+    with sg.num_threads(1):
+        one = everything()
+    for threads in (2, 5):
+        with sg.num_threads(threads):
+            assert everything() == one
+    used = _native.instruction_set()
+    try:
+        for name in {"avx2", "avx512"} & set(_native.available_instruction_sets()):
+            if used in ("avx2", "avx512"):
+                _native.set_instruction_set(name)
+                assert everything() == one
+    finally:
+        _native.set_instruction_set(used)
+
+
+def test_what_could_read_outside_is_refused(rng):
+    X = rng.standard_normal((4, 3))
+    y = np.array([0, 1, 2, 0])
+    none = (None, None, 3, None, None)
+
+    def rows(values=X, layout=none, target=y, weight=None, outputs=3):
+        return _native.LinearRows(values, *layout, target, weight, outputs)
+
+    for target in (np.array([0, 1, 3, 0]), np.array([0, -1, 2, 0]), np.array([0, 1, 2])):
+        with pytest.raises(ValueError, match="target"):
+            rows(target=target)
+    with pytest.raises(TypeError, match="target"):
+        rows(target=y.astype(np.int32))
+    with pytest.raises(ValueError, match="features"):
+        rows(layout=(None, None, 4, None, None))
+    with pytest.raises(ValueError, match="side by side"):
+        rows(np.asfortranarray(X))
+    with pytest.raises(TypeError, match="uint8"):
+        rows(X.astype(np.int64))
+    with pytest.raises(ValueError, match="length"):
+        rows(weight=np.ones(3))
+    csr = sparse.csr_array(X)
+    good = [csr.indptr.copy(), csr.indices.copy()]
+    for which, at, value in ((0, 1, 90), (0, -1, 13), (0, 0, -1), (1, 2, 3), (1, 2, -1)):
+        bad = [part.copy() for part in good]
+        bad[which][at] = value
+        with pytest.raises(ValueError, match="CSR"):
+            rows(csr.data, (*bad, 3, None, None))
+    made = rows()
+    with pytest.raises(ValueError, match="shape"):
+        made.loss_and_grad(np.zeros((3, 3)), np.zeros((4, 3)), None, False)
+    with pytest.raises(ValueError, match="shape"):
+        made.loss_and_grad(np.zeros((4, 3)), np.zeros((4, 3)), np.zeros((3, 3), np.float32), False)
+    frozen = np.zeros((4, 3))
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        made.loss_and_grad(np.zeros((4, 3)), frozen, None, False)
+    with pytest.raises(ValueError, match="double"):
+        rows(csr.data, (*good, 3, None, None)).loss_and_grad(
+            np.zeros((4, 3)), np.zeros((4, 3)), None, True
+        )
