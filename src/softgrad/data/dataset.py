@@ -45,8 +45,10 @@ class Dataset:
         return replace(self, X=self.X[rows], y=None if self.y is None else self.y[rows])
 
 
-def check_numbers(X: Array, name: str, feature_names: list[str] | None = None) -> None:
-    """Raise :class:`DataError` at the first NaN or infinity."""
+def check_numbers(
+    X: Array, name: str, feature_names: list[str] | None = None, first_row: int = 0
+) -> None:
+    """Raise :class:`DataError` at the first NaN or infinity; ``first_row`` rows lie before X."""
     if X.dtype.kind != "f":
         return
     for start in range(0, len(X), 4096):
@@ -56,6 +58,6 @@ def check_numbers(X: Array, name: str, feature_names: list[str] | None = None) -
             what = "NaN" if np.isnan(X[start + row, column]) else "an infinite value"
             where = feature_names[column] if feature_names else int(column) + 1
             raise DataError(
-                f"{name}: row {start + row + 1}, column {where!r} holds {what}."
+                f"{name}: row {first_row + start + row + 1}, column {where!r} holds {what}."
                 " Remove such rows or fill in a number."
             )

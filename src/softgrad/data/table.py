@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,26 +33,12 @@ def read_csv(
     A table without a header numbers its columns from 1; -1 is the last.
     """
     name = path.name
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _lines(file, path)
-            first = next(lines, None)
-            if first is None:
-                raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
-            has_header = not all(_is_number(cell) for cell in first[1])
-            header = first[1] if has_header else [str(i + 1) for i in range(len(first[1]))]
-            rows = lines if has_header else _chain(first, lines)
-            layout = _Layout(name, header, has_header, target, columns, drop)
-            X, texts = _parse(rows, layout)
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
-            " NPZ and IDX files are recognised by their names."
-        ) from None
-    except csv.Error as error:
-        raise DataError(
-            f"{name} is not a well-formed CSV file: {error}. Export it again."
-        ) from None
+    with _readable(path) as file:
+        lines = _Lines(file)
+        head, rows = _head(lines, name)
+        header = head.names
+        layout = Layout(name, header, head.has_header, target, columns, drop)
+        X, texts = _parse(rows, layout)
     if len(X) == 0:
         raise DataError(f"{name} has a header but no rows. Add rows of data.")
     check_numbers(X, name, layout.features)
@@ -66,8 +54,27 @@ def read_csv(
     )
 
 
-class _Layout:
-    """Which column is the label and which are the features."""
+@dataclass(frozen=True)
+class Head:
+    """The names of the columns, and how to read what follows them.
+
+    ``lines`` are to be skipped before the first row.
+    """
+
+    names: list[str]
+    has_header: bool
+    delimiter: str
+    lines: int
+
+
+def csv_head(path: Path) -> Head:
+    """The names of the columns, for a reader of its own."""
+    with _readable(path) as file:
+        return _head(_Lines(file), path.name)[0]
+
+
+class Layout:
+    """Which column is the label, which the weight, and which are the features."""
 
     def __init__(
         self,
@@ -77,6 +84,7 @@ class _Layout:
         target: str | None,
         columns: Sequence[str] | None,
         drop: Sequence[str],
+        weight: str | None = None,
     ) -> None:
         self.name = name
         self.header = header
@@ -85,9 +93,10 @@ class _Layout:
         if duplicate is not None:
             raise DataError(f"{name}: two columns are called {duplicate!r}. Rename one of them.")
         self.target = None if target is None else self.position(target, "--target")
+        self.weight = None if weight is None else self.position(weight, "weight")
         dropped = {self.position(column, "--drop") for column in drop}
         if columns is None:
-            taken = dropped | {self.target}
+            taken = dropped | {self.target, self.weight}
             self.indices = [i for i in range(len(header)) if i not in taken]
         else:
             self.indices = [self.position(column, None) for column in columns]
@@ -114,21 +123,59 @@ class _Layout:
         raise DataError(f"{self.name} has no column {column!r}. Choose {option} from: {shown}.")
 
 
-def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not blank, with its line number."""
-    lines = iter(file)
-    first = next(lines, "")
-    while first and not first.strip():
+@contextmanager
+def _readable(path: Path) -> Iterator[IO[str]]:
+    """The file as text; what is wrong with it as text or as CSV ends as a :class:`DataError`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path.name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
+            " NPZ and IDX files are recognised by their names."
+        ) from None
+    except csv.Error as error:
+        raise DataError(
+            f"{path.name} is not a well-formed CSV file: {error}. Export it again."
+        ) from None
+
+
+class _Lines:
+    """Every row that is not blank, with its line number, counted from the first not blank."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        lines = iter(file)
+        self.blank = 0
         first = next(lines, "")
-    delimiter = max(_DELIMITERS, key=first.count) if any(map(first.count, _DELIMITERS)) else ","
-    reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
-    for cells in reader:
-        if cells and any(cell.strip() for cell in cells):
-            yield reader.line_num, [cell.strip() for cell in cells]
+        while first and not first.strip():
+            self.blank += 1
+            first = next(lines, "")
+        self.delimiter = ","
+        if any(map(first.count, _DELIMITERS)):
+            self.delimiter = max(_DELIMITERS, key=first.count)
+        self._reader = csv.reader(_chain(first, lines), delimiter=self.delimiter, strict=True)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for cells in self._reader:
+            if cells and any(cell.strip() for cell in cells):
+                yield self._reader.line_num, [cell.strip() for cell in cells]
+
+
+def _head(lines: _Lines, name: str) -> tuple[Head, Iterator[tuple[int, list[str]]]]:
+    """The names, and the rows after them."""
+    rows = iter(lines)
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
+    line, cells = first
+    if not all(_is_number(cell) for cell in cells):
+        return Head(cells, True, lines.delimiter, lines.blank + line), rows
+    names = [str(i + 1) for i in range(len(cells))]
+    return Head(names, False, lines.delimiter, lines.blank), _chain(first, rows)
 
 
 def _parse(
-    lines: Iterator[tuple[int, list[str]]], layout: _Layout
+    lines: Iterator[tuple[int, list[str]]], layout: Layout
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     parts: list[npt.NDArray[np.float64]] = []
     texts: list[str] = []
@@ -151,7 +198,7 @@ def _parse(
     return (np.concatenate(parts) if parts else np.empty((0, len(layout.indices)))), texts
 
 
-def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: _Layout) -> DataError:
+def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataError:
     line, index, text = next(
         (line, i, cells[i])
         for line, cells in batch
