@@ -62,8 +62,9 @@ def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> N
         "model": "SoftmaxRegression",
         "parameters": parameters,
         "n_iter": int(model.n_iter_),
-        "objective": float(model.objective_),
-        "converged": model.solution_.converged,
+        # A streaming fit has no objective that it could have reached.
+        "objective": float(model.objective_) if hasattr(model, "objective_") else None,
+        "converged": hasattr(model, "solution_") and bool(model.solution_.converged),
         "trained_on": asdict(trained_on),
         "sha256": {key: hashlib.sha256(content).hexdigest() for key, content in contents.items()},
     }
@@ -135,7 +136,9 @@ def _restore(
     model = SoftmaxRegression(**parameters)
     model.coef_, model.intercept_, model.classes_ = coef, intercept, classes
     model.n_features_in_ = coef.shape[1]
-    model.n_iter_, model.objective_ = header["n_iter"], header["objective"]
+    model.n_iter_ = header["n_iter"]
+    if header["objective"] is not None:
+        model.objective_ = header["objective"]
     trained_on = TrainedOn(**header["trained_on"])
     if trained_on.image_shape is not None:
         height, width = trained_on.image_shape

@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from softgrad.estimators.convergence import explain
 from softgrad.estimators.objective import Objective
+from softgrad.estimators.partial_fit import PartialFitMixin
 from softgrad.functions._one_thread_each import one_thread_each
 from softgrad.functions.linear import linear_logits
 from softgrad.functions.softmax import log_softmax, softmax
@@ -42,7 +43,7 @@ class FitProgress:
     seconds: float
 
 
-class SoftmaxRegression(ClassifierMixin, BaseEstimator):
+class SoftmaxRegression(PartialFitMixin, ClassifierMixin, BaseEstimator):
     """Softmax regression: a linear classifier that gives probabilities.
 
     Minimizes scikit-learn's ``LogisticRegression`` objective with the L2 penalty,
@@ -168,6 +169,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         self.objective_ = solution.value
         self.grad_norm_ = solution.grad_norm
         self.solution_ = solution
+        self._fitted_weight = objective.total_weight  # for partial_fit, should it go on from here
         if solution.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         if not solution.converged:
