@@ -30,7 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[str, typer.Argument(help="'digits', or a CSV, NPZ or IDX file.")]
+Source = Annotated[
+    str, typer.Argument(help="'digits', or a CSV, Parquet, NPZ, IDX or svmlight file.")
+]
 ModelPath = Annotated[Path, typer.Argument(help="A model.softgrad that 'train --out' wrote.")]
 Labels = Annotated[Path | None, typer.Option(help="The file of labels of an IDX file.")]
 
@@ -89,11 +91,15 @@ def root(
 def train(
     source: Source,
     target: Annotated[
-        str | None, typer.Option(help="The column (CSV) or array (NPZ) that holds the classes.")
+        str | None, typer.Option(help="The column or array (NPZ) that holds the classes.")
     ] = None,
     labels: Labels = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="A column to leave out. Repeatable.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="A column of sentences to learn from, by their words (TF-IDF)."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for model.softgrad, metrics.json and report.html.")
@@ -128,6 +134,7 @@ def train(
             target=target,
             labels=labels,
             drop=drop or [],
+            text=text,
             out=out,
             C=C,
             validation=validation,

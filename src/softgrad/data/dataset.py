@@ -21,18 +21,28 @@ class DataError(SoftgradError, ValueError):
 class Dataset:
     """Rows of numbers, and their labels where they have any.
 
+    ``X`` is an array (N, D) or SciPy CSR. Rows of text have ``texts`` (N,), and an X only after
+    they have been turned into numbers (:mod:`softgrad.data.text`). ``zero_based`` says how a file
+    of svmlight format counts its features.
+
     ``unit`` is the value that means "one": the brightest pixel of an image, 1 for everything else.
     A penalty on weights is meant for inputs between 0 and 1; C / unit**2 on the stored numbers
     gives the same model as C on the numbers divided by ``unit``, without a copy of the data.
     """
 
     name: str
-    X: Array
+    X: Any
     y: Array | None
     feature_names: list[str] | None = None
     image_shape: tuple[int, int] | None = None
     unit: float = 1.0
     target_name: str = "label"
+    texts: Array | None = None
+    zero_based: bool | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.X.shape[0])
 
     @property
     def labels(self) -> Array:
@@ -42,7 +52,12 @@ class Dataset:
 
     def take(self, rows: npt.NDArray[np.intp]) -> Dataset:
         """The given rows as a data set of their own."""
-        return replace(self, X=self.X[rows], y=None if self.y is None else self.y[rows])
+        return replace(
+            self,
+            X=self.X[rows],
+            y=None if self.y is None else self.y[rows],
+            texts=None if self.texts is None else self.texts[rows],
+        )
 
 
 def check_numbers(

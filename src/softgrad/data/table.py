@@ -54,6 +54,42 @@ def read_csv(
     )
 
 
+def read_csv_texts(
+    path: Path, text: str, target: str | None = None, option: str | None = "--text"
+) -> Dataset:
+    """The column of texts, and the column of labels where ``target`` names one.
+
+    ``option`` named the column of texts; None: a model did.
+    """
+    name = path.name
+    with _readable(path) as file:
+        head, rows = _head(_Lines(file), name)
+        layout = Layout(name, head.names, head.has_header, target, None, (), None, text, option)
+        assert layout.text is not None
+        texts: list[str] = []
+        labels: list[str] = []
+        for line, cells in rows:
+            _check_width(line, cells, layout)
+            if not cells[layout.text]:
+                raise DataError(
+                    f"{name}: line {line}, column {head.names[layout.text]!r} has no text."
+                    " Remove the line or fill it in."
+                )
+            texts.append(cells[layout.text])
+            if layout.target is not None:
+                labels.append(cells[layout.target])
+    if not texts:
+        raise DataError(f"{name} has a header but no rows. Add rows of data.")
+    return Dataset(
+        name=name,
+        X=np.empty((len(texts), 0)),
+        y=None if layout.target is None else parse_labels(labels, head.names[layout.target], name),
+        feature_names=[head.names[layout.text]],
+        target_name="label" if layout.target is None else head.names[layout.target],
+        texts=np.array(texts, dtype=object),
+    )
+
+
 @dataclass(frozen=True)
 class Head:
     """The names of the columns, and how to read what follows them.
@@ -85,6 +121,8 @@ class Layout:
         columns: Sequence[str] | None,
         drop: Sequence[str],
         weight: str | None = None,
+        text: str | None = None,
+        text_option: str | None = "--text",
     ) -> None:
         self.name = name
         self.header = header
@@ -94,6 +132,9 @@ class Layout:
             raise DataError(f"{name}: two columns are called {duplicate!r}. Rename one of them.")
         self.target = None if target is None else self.position(target, "--target")
         self.weight = None if weight is None else self.position(weight, "weight")
+        self.text = None if text is None else self.position(text, text_option)
+        if self.text is not None and self.text == self.target:
+            raise DataError(f"{name}: --text and --target both name {text!r}. Choose two columns.")
         dropped = {self.position(column, "--drop") for column in drop}
         if columns is None:
             taken = dropped | {self.target, self.weight}
@@ -101,7 +142,7 @@ class Layout:
         else:
             self.indices = [self.position(column, None) for column in columns]
         self.features = [header[i] for i in self.indices]
-        if not self.indices:
+        if not self.indices and self.text is None:
             raise DataError(f"{name}: no column is left as a feature. Keep at least one.")
 
     def position(self, column: str, option: str | None) -> int:
@@ -179,14 +220,9 @@ def _parse(
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     parts: list[npt.NDArray[np.float64]] = []
     texts: list[str] = []
-    width = len(layout.header)
     while batch := list(islice(lines, _ROWS_AT_A_TIME)):
         for line, cells in batch:
-            if len(cells) != width:
-                raise DataError(
-                    f"{layout.name}: line {line} has {len(cells)} values, the first line has"
-                    f" {width}. Complete the line, or quote values that hold the separator."
-                )
+            _check_width(line, cells, layout)
         if layout.target is not None:
             texts += [cells[layout.target] for _, cells in batch]
         try:
@@ -196,6 +232,15 @@ def _parse(
         except ValueError:
             raise _first_bad_cell(batch, layout) from None
     return (np.concatenate(parts) if parts else np.empty((0, len(layout.indices)))), texts
+
+
+def _check_width(line: int, cells: list[str], layout: Layout) -> None:
+    width = len(layout.header)
+    if len(cells) != width:
+        raise DataError(
+            f"{layout.name}: line {line} has {len(cells)} values, the first line has {width}."
+            " Complete the line, or quote values that hold the separator."
+        )
 
 
 def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataError:
@@ -210,7 +255,8 @@ def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataE
         return DataError(f"{where} has no value. Remove the line or fill in a number.")
     return DataError(
         f"{where} holds {text!r}, which is not a number."
-        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}."
+        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}"
+        " (for a column of sentences: --text)."
     )
 
 

@@ -285,7 +285,8 @@ class Stream:
         """The search's coordinates as weights: inverse of the factor's transpose."""
         scaled = np.empty_like(step)
         if not self.blocks:
-            return np.divide(step, self.factors, out=scaled)
+            np.divide(step, self.factors, out=scaled)
+            return scaled
         for k, (factor, root) in enumerate(self.factors):
             scaled[k] = linalg.solve_triangular(
                 factor, step[k], lower=True, trans=1, check_finite=False
@@ -297,7 +298,8 @@ class Stream:
         """The gradient in the search's coordinates."""
         scaled = np.empty_like(gradient)
         if not self.blocks:
-            return np.divide(gradient, self.factors, out=scaled)
+            np.divide(gradient, self.factors, out=scaled)
+            return scaled
         for k, (factor, root) in enumerate(self.factors):
             scaled[k] = linalg.solve_triangular(
                 factor, gradient[k] / root, lower=True, check_finite=False

@@ -46,6 +46,9 @@ class ParquetBatches:
         Columns to leave out.
     weight : str or None
         A column of sample weights.
+    text, text_option : str or None
+        A column of texts, which is no feature; :meth:`column` gives it. The option of the command
+        line that named it, for messages.
     batch_rows : int
         Rows of a batch, at most. No result depends on it.
 
@@ -73,6 +76,8 @@ class ParquetBatches:
         columns: Sequence[str] | None = None,
         drop: Sequence[str] = (),
         weight: str | None = None,
+        text: str | None = None,
+        text_option: str | None = "--text",
         batch_rows: int = _BATCH_ROWS,
     ) -> None:
         self.path = Path(path)
@@ -82,7 +87,9 @@ class ParquetBatches:
         with self._open() as file:
             schema = file.schema_arrow
             self.n_rows: int | None = int(file.metadata.num_rows)
-        layout = Layout(self.name, list(schema.names), True, target, columns, drop, weight)
+        layout = Layout(
+            self.name, list(schema.names), True, target, columns, drop, weight, text, text_option
+        )
         self.target, self.weight = target, weight
         self.feature_names: list[str] | None = layout.features
         self._features = layout.features
@@ -125,8 +132,8 @@ class ParquetBatches:
             except (self._pyarrow.ArrowInvalid, OSError) as error:
                 raise self._damaged(error) from None
 
-    def texts(self, column: str) -> Iterator[Any]:
-        """A column of text, in pyarrow's arrays."""
+    def column(self, column: str) -> Iterator[Any]:
+        """A column of any type, in pyarrow's arrays."""
         with self._open() as file:
             for part in file.iter_batches(self.batch_rows, columns=[column]):
                 yield part.column(0)
