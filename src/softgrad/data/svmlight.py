@@ -51,8 +51,6 @@ def read_svmlight(
     from_zero = has_zero if zero_based is None else zero_based
     X = X if from_zero else X[:, 1:]
     if n_features is not None:
-        if X.shape[1] > n_features:
-            X = X[:, :n_features]
         X.resize(X.shape[0], n_features)
     bad = np.flatnonzero(~np.isfinite(X.data))
     if len(bad):
