@@ -178,6 +178,20 @@ def evaluate(
 
 
 @app.command()
+def export(
+    model: ModelPath,
+    file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    dtype: Annotated[
+        str, typer.Option(help="Type of input and probabilities: float32 or float64.")
+    ] = "float32",
+) -> None:
+    """Write a model as ONNX, for runtimes without Python."""
+    from softgrad.cli.export import export_command
+
+    export_command(model, file, dtype)
+
+
+@app.command()
 def info() -> None:
     """Print version, instruction sets and threads."""
     from softgrad.cli.info import info_command

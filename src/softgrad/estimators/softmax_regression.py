@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from softgrad.estimators.convergence import explain
 from softgrad.estimators.objective import Objective
+from softgrad.estimators.onnx_export import OnnxMixin
 from softgrad.estimators.partial_fit import PartialFitMixin
 from softgrad.functions._one_thread_each import one_thread_each
 from softgrad.functions.linear import linear_logits
@@ -43,7 +44,7 @@ class FitProgress:
     seconds: float
 
 
-class SoftmaxRegression(PartialFitMixin, ClassifierMixin, BaseEstimator):
+class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimator):
     """Softmax regression: a linear classifier that gives probabilities.
 
     Minimizes scikit-learn's ``LogisticRegression`` objective with the L2 penalty,
