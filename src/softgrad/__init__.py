@@ -11,7 +11,7 @@ array([ 0.223, -0.163, -0.06 ])
 >>> loss, grad = sg.cross_entropy.value_and_grad([x], [0])
 
 See ``help(sg.softmax)``. Importing loads NumPy and the compiled kernels, nothing else; the
-classifier ``SoftmaxRegression`` loads scikit-learn when it is first used.
+classifier ``SoftmaxRegression`` and what goes with it load scikit-learn when they are first used.
 """
 
 from __future__ import annotations
@@ -26,19 +26,23 @@ from softgrad.functions.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
-    from softgrad.estimators import SoftmaxRegression
+    from softgrad.estimators import SoftmaxRegression, TemperatureScaling
+    from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
     __version__: str
 
 __all__ = [
     "SoftmaxRegression",
+    "TemperatureScaling",
     "__version__",
     "cross_entropy",
+    "expected_calibration_error",
     "get_num_threads",
     "info",
     "log_softmax",
     "logsumexp",
     "num_threads",
+    "reliability_diagram",
     "set_num_threads",
     "show_info",
     "sigmoid",
@@ -47,7 +51,10 @@ __all__ = [
 
 _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
+    "TemperatureScaling": "softgrad.estimators",
+    "expected_calibration_error": "softgrad.report.calibration",
     "info": "softgrad._info",
+    "reliability_diagram": "softgrad.report.calibration",
     "show_info": "softgrad._info",
 }
 

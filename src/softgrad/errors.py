@@ -10,6 +10,7 @@ __all__ = [
     "AxisError",
     "DtypeError",
     "MaskError",
+    "MissingExtraError",
     "OptionError",
     "OptionTypeError",
     "OutError",
@@ -55,6 +56,10 @@ class OutTypeError(SoftgradError, TypeError):
 
 class MaskError(SoftgradError, TypeError):
     """A ``where`` mask that is not boolean."""
+
+
+class MissingExtraError(SoftgradError, ImportError):
+    """An optional package that is not installed; the message says how to get it."""
 
 
 class TargetError(SoftgradError, ValueError):

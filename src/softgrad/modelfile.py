@@ -4,6 +4,7 @@ A model file is a ZIP archive, uncompressed, of
 
     softgrad.json      format version, parameters, description of the data, SHA-256 of every array
     coef.npy  intercept.npy  classes.npy       plain numbers or text, read with allow_pickle=False
+    vocabulary.json  idf.npy                   of a model of texts (format version 2): its words
 
 and can be opened with any ZIP and JSON reader.
 """
@@ -14,20 +15,24 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.data import Layout
 from softgrad.data.atomic import atomic_write
+from softgrad.data.text import TextFeatures
 from softgrad.errors import SoftgradError
 from softgrad.estimators import SoftmaxRegression
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of texts and svmlight files; all others are written as 1
 _HEADER = "softgrad.json"
 _ARRAYS = ("coef", "intercept", "classes")
+_VOCABULARY = "vocabulary.json"
+_TEXT_OPTIONS = {"ngram_range", "sublinear_tf", "lowercase", "token_pattern"}
 _PARAMETERS = ("C", "penalty", "fit_intercept", "class_weight", "tol", "max_iter")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
@@ -46,31 +51,58 @@ class TrainedOn:
     feature_names: list[str] | None = None
     image_shape: tuple[int, int] | None = None
     unit: float = 1.0
+    zero_based: bool | None = None
+    text: TextFeatures | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """What to read of a file for this model."""
+        if self.text is not None:
+            return Layout(text=self.text.column)
+        n_features = None if self.feature_names is None else len(self.feature_names)
+        return Layout(self.feature_names, None, n_features, self.zero_based)
 
 
 def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> None:
     """Write the model; ``path`` is replaced only when the whole file has reached the disk."""
     arrays = {"coef": model.coef_, "intercept": model.intercept_, "classes": model.classes_}
-    contents = {key: _to_bytes(key, array) for key, array in arrays.items()}
+    text = trained_on.text
+    if text is not None:
+        arrays["idf"] = text.idf
+    contents = {f"{key}.npy": _to_bytes(key, array) for key, array in arrays.items()}
+    if text is not None:
+        contents[_VOCABULARY] = json.dumps(text.vocabulary).encode()
+    # Only what differs from the default is named, so that older versions can read it.
+    about = asdict(replace(trained_on, text=None, feature_names=None))
+    del about["text"]
+    about["feature_names"] = None if text is not None else trained_on.feature_names
+    if about["zero_based"] is None:
+        del about["zero_based"]
     parameters = {key: getattr(model, key) for key in _PARAMETERS}
     parameters["C"] = repr(float(model.C))  # JSON has no infinity
     parameters["max_iter"] = int(model.max_iter)
     parameters["class_weight"] = _class_weight(model.class_weight)
     header = {
         "format": "softgrad model",
-        "format_version": FORMAT_VERSION,
+        "format_version": 1 if text is None and trained_on.zero_based is None else 2,
         "model": "SoftmaxRegression",
         "parameters": parameters,
         "n_iter": int(model.n_iter_),
-        "objective": float(model.objective_),
-        "converged": model.solution_.converged,
-        "trained_on": asdict(trained_on),
-        "sha256": {key: hashlib.sha256(content).hexdigest() for key, content in contents.items()},
+        # A streaming fit has no objective that it could have reached.
+        "objective": float(model.objective_) if hasattr(model, "objective_") else None,
+        "converged": hasattr(model, "solution_") and bool(model.solution_.converged),
+        "trained_on": about,
+        "sha256": {
+            key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
+            for key, content in contents.items()
+        },
     }
+    if text is not None:
+        header["text"] = {"column": text.column, "options": text.options}
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), json.dumps(header, indent=2))
         for key, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(f"{key}.npy", _EPOCH), content)
+            archive.writestr(zipfile.ZipInfo(key, _EPOCH), content)
 
 
 def load_model(path: Path) -> tuple[SoftmaxRegression, TrainedOn]:
@@ -84,8 +116,11 @@ def load_model(path: Path) -> tuple[SoftmaxRegression, TrainedOn]:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read(_HEADER))
             _check_version(header, name)
-            contents = {key: archive.read(f"{key}.npy") for key in _ARRAYS}
-        for key, content in contents.items():
+            keys = (*_ARRAYS, "idf") if "text" in header else _ARRAYS
+            contents = {key: archive.read(f"{key}.npy") for key in keys}
+            words = archive.read(_VOCABULARY) if "text" in header else b""
+        checked = contents | ({_VOCABULARY: words} if words else {})
+        for key, content in checked.items():
             if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
                 raise ModelFileError(
                     f"{name} is damaged: {key} was altered. Train or copy it again."
@@ -94,7 +129,13 @@ def load_model(path: Path) -> tuple[SoftmaxRegression, TrainedOn]:
             key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
             for key, content in contents.items()
         }
-        return _restore(header, arrays, name)
+        model, trained_on = _restore(header, arrays, name)
+        if "text" in header:
+            text = _restore_text(header["text"], json.loads(words), arrays["idf"], name)
+            if len(text.vocabulary) != model.n_features_in_:
+                raise _inconsistent(name)
+            trained_on = replace(trained_on, text=text)
+        return model, trained_on
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, NotImplementedError):
@@ -127,7 +168,7 @@ def _restore(
         and np.isfinite(intercept).all()
     )
     if not consistent:
-        raise ModelFileError(f"{name} is inconsistent: its arrays do not fit. Train it again.")
+        raise _inconsistent(name)
     parameters = header["parameters"]
     parameters["C"] = float(parameters["C"])
     if isinstance(parameters["class_weight"], list):
@@ -135,12 +176,36 @@ def _restore(
     model = SoftmaxRegression(**parameters)
     model.coef_, model.intercept_, model.classes_ = coef, intercept, classes
     model.n_features_in_ = coef.shape[1]
-    model.n_iter_, model.objective_ = header["n_iter"], header["objective"]
+    model.n_iter_ = header["n_iter"]
+    if header["objective"] is not None:
+        model.objective_ = header["objective"]
     trained_on = TrainedOn(**header["trained_on"])
     if trained_on.image_shape is not None:
         height, width = trained_on.image_shape
         trained_on = TrainedOn(**(header["trained_on"] | {"image_shape": (height, width)}))
     return model, trained_on
+
+
+def _restore_text(
+    about: dict[str, Any], words: list[str], idf: npt.NDArray[Any], name: str
+) -> TextFeatures:
+    options = about["options"]
+    consistent = (
+        set(options) == _TEXT_OPTIONS
+        and isinstance(about["column"], str)
+        and len(set(words)) == len(words)
+        and all(isinstance(word, str) for word in words)
+        and idf.shape == (len(words),)
+        and idf.dtype == np.float64
+        and np.isfinite(idf).all()
+    )
+    if not consistent:
+        raise _inconsistent(name)
+    return TextFeatures(about["column"], words, idf, options)
+
+
+def _inconsistent(name: str) -> ModelFileError:
+    return ModelFileError(f"{name} is inconsistent: its arrays do not fit. Train it again.")
 
 
 def _to_bytes(key: str, array: npt.NDArray[Any]) -> bytes:

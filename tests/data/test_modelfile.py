@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from softgrad.modelfile import ModelFileError, TrainedOn, load_model, save_model
+from softgrad.modelfile import FORMAT_VERSION, ModelFileError, TrainedOn, load_model, save_model
 
 X = np.random.default_rng(0).standard_normal((40, 3))
 LABELS = {
@@ -142,7 +142,7 @@ def test_arrays_that_do_not_fit(tmp_path, arrays):
 
 def test_a_later_format_asks_for_a_later_softgrad(tmp_path):
     saved(tmp_path / "m")
-    rewrite(tmp_path / "m", header={"format_version": 2})
+    rewrite(tmp_path / "m", header={"format_version": FORMAT_VERSION + 1})
     with pytest.raises(ModelFileError, match="Upgrade softgrad"):
         load_model(tmp_path / "m")
 

@@ -30,7 +30,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[str, typer.Argument(help="'digits', or a CSV, NPZ or IDX file.")]
+Source = Annotated[
+    str, typer.Argument(help="'digits', or a CSV, Parquet, NPZ, IDX or svmlight file.")
+]
 ModelPath = Annotated[Path, typer.Argument(help="A model.softgrad that 'train --out' wrote.")]
 Labels = Annotated[Path | None, typer.Option(help="The file of labels of an IDX file.")]
 
@@ -89,11 +91,15 @@ def root(
 def train(
     source: Source,
     target: Annotated[
-        str | None, typer.Option(help="The column (CSV) or array (NPZ) that holds the classes.")
+        str | None, typer.Option(help="The column or array (NPZ) that holds the classes.")
     ] = None,
     labels: Labels = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="A column to leave out. Repeatable.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="A column of sentences to learn from, by their words (TF-IDF)."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for model.softgrad, metrics.json and report.html.")
@@ -132,6 +138,7 @@ def train(
             target=target,
             labels=labels,
             drop=drop or [],
+            text=text,
             out=out,
             C=C,
             validation=validation,
@@ -172,6 +179,20 @@ def evaluate(
     from softgrad.cli.evaluate import evaluate_command
 
     evaluate_command(model, source, target, labels, json)
+
+
+@app.command()
+def export(
+    model: ModelPath,
+    file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    dtype: Annotated[
+        str, typer.Option(help="Type of input and probabilities: float32 or float64.")
+    ] = "float32",
+) -> None:
+    """Write a model as ONNX, for runtimes without Python."""
+    from softgrad.cli.export import export_command
+
+    export_command(model, file, dtype)
 
 
 @app.command()

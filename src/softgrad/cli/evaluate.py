@@ -20,9 +20,9 @@ def evaluate_command(
 ) -> None:
     """Print accuracy, log-loss, calibration error and confusion matrix."""
     model, trained_on = load_model(model_path)
-    data = read_labelled_for(
-        source, trained_on.feature_names, target or trained_on.target_name, labels
-    )
+    data = read_labelled_for(source, trained_on.layout, target or trained_on.target_name, labels)
+    if trained_on.text is not None:
+        data = trained_on.text.encode(data)
     check_features(data, model)
     index = match_labels(data.labels, model.classes_, data.name)
     metrics = measure(model.predict_log_proba(data.X), index)

@@ -19,7 +19,9 @@ from softgrad.report.write import OutputError
 def predict_command(model_path: Path, source: str, out: Path | None, probabilities: bool) -> None:
     """Print or write one line a row: the predicted class and its probability."""
     model, trained_on = load_model(model_path)
-    data = read_unlabelled(source, trained_on.feature_names)
+    data = read_unlabelled(source, trained_on.layout)
+    if trained_on.text is not None:
+        data = trained_on.text.encode(data)
     check_features(data, model)
     table = np.exp(model.predict_log_proba(data.X))
     best = table.argmax(axis=1)

@@ -25,6 +25,7 @@ from softgrad.data import (
     read_labelled,
     stratified_split,
 )
+from softgrad.data.text import TextFeatures
 from softgrad.errors import OptionError
 from softgrad.estimators import FitProgress, SoftmaxRegression
 from softgrad.estimators.convergence import explain
@@ -44,6 +45,7 @@ class Options:
     target: str | None
     labels: Path | None
     drop: list[str]
+    text: str | None
     out: Path | None
     C: float
     validation: float
@@ -58,20 +60,24 @@ def train_command(options: Options) -> None:
     out = console()
     if not options.C > 0:
         raise OptionError(f"--C must be above 0, but is {options.C:g}. Try 1.")
-    data = read_labelled(options.source, options.target, options.labels, options.drop)
+    data = read_labelled(options.source, options.target, options.labels, options.drop, options.text)
     train, validation = _split(data, options)
+    text = None
+    if data.texts is not None and data.feature_names:  # learnt from the training rows alone
+        text = TextFeatures.learn(train.texts, data.feature_names[0], data.name)
+        train, validation = text.encode(train), text.encode(validation)
     if options.out is not None:
         prepare_folder(options.out)
     out.print(
-        f"[bold]{escape(data.name)}[/]  {count_text(len(train.X))} training and"
-        f" {count_text(len(validation.X))} validation rows, {count_text(data.X.shape[1])} features,"
-        f" {len(np.unique(data.labels))} classes",
+        f"[bold]{escape(data.name)}[/]  {count_text(train.n_rows)} training and"
+        f" {count_text(validation.n_rows)} validation rows,"
+        f" {count_text(train.X.shape[1])} features, {len(np.unique(data.labels))} classes",
         soft_wrap=True,
     )
     run = _fit(train, validation, options, out)
     _print_run(run, out)
     if options.out is not None:
-        paths = write_run(run, options.out, __version__)
+        paths = write_run(run, options.out, __version__, text)
         out.print()
         for path in paths:
             out.print(f"wrote {path}", markup=False, soft_wrap=True)
@@ -87,7 +93,7 @@ def _split(data: Dataset, options: Options) -> tuple[Dataset, Dataset]:
     train_rows, validation_rows = stratified_split(data.labels, options.validation, options.seed)
     if len(validation_rows) == 0:
         raise DataError(
-            f"{data.name}: none of the {len(data.X)} rows is left for validation."
+            f"{data.name}: none of the {data.n_rows} rows is left for validation."
             " Provide more rows, or a larger --validation."
         )
     return data.take(train_rows), data.take(validation_rows)
@@ -105,7 +111,7 @@ def _fit(train: Dataset, validation: Dataset, options: Options, out: Console) ->
     target = match_labels(validation.labels, np.unique(train.labels), validation.name)
     started = time.perf_counter()
     interrupted = False
-    with TrainingDisplay(out, options.tol, len(train.X)) as display:
+    with TrainingDisplay(out, options.tol, train.n_rows) as display:
 
         def after_iteration(progress: FitProgress) -> None:
             point = _history_point(progress, model, validation, target)
@@ -140,7 +146,7 @@ def _fit(train: Dataset, validation: Dataset, options: Options, out: Console) ->
 
 def _check_gradient(model: SoftmaxRegression, train: Dataset, out: Console) -> GradientCheck:
     """The gradient that training will follow, on some rows of every class, at a random point."""
-    share = min(0.5, _ROWS_OF_GRADIENT_CHECK / len(train.X))
+    share = min(0.5, _ROWS_OF_GRADIENT_CHECK / train.n_rows)
     _, rows = stratified_split(train.labels, share, seed=0)
     some = train.take(rows) if len(np.unique(train.labels[rows])) > 1 else train
     objective = model.objective(some.X, some.labels)

@@ -25,10 +25,10 @@ def read_npz(path: Path, target: str | None = None, *, labelled: bool = True) ->
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{name} is a single array. Save features and labels with savez.")
-            label_key = _label_key(archive.files, target, labelled, name)
-            feature_key = _feature_key(archive.files, label_key, name)
-            X: npt.NDArray[Any] = archive[feature_key]
-            y = None if label_key is None else archive[label_key]
+            label = label_key(archive.files, target, labelled, name)
+            features = feature_key(archive.files, label, name)
+            X: npt.NDArray[Any] = archive[features]
+            y = None if label is None else archive[label]
     except DataError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError):
@@ -46,13 +46,14 @@ def read_npz(path: Path, target: str | None = None, *, labelled: bool = True) ->
         y = check_labels(y, name)
         if len(y) != len(rows):
             raise DataError(
-                f"{name}: {feature_key!r} has {len(rows)} rows, {label_key!r} has {len(y)}."
+                f"{name}: {features!r} has {len(rows)} rows, {label!r} has {len(y)}."
                 " They must belong to each other row by row."
             )
-    return Dataset(name, rows, y, None, image_shape, unit, label_key or "label")
+    return Dataset(name, rows, y, None, image_shape, unit, label or "label")
 
 
-def _label_key(keys: list[str], target: str | None, labelled: bool, name: str) -> str | None:
+def label_key(keys: list[str], target: str | None, labelled: bool, name: str) -> str | None:
+    """The array of labels: the one named, or the first of the usual names."""
     if target is not None and target in keys:
         return target
     if not labelled:
@@ -64,8 +65,9 @@ def _label_key(keys: list[str], target: str | None, labelled: bool, name: str) -
     return found
 
 
-def _feature_key(keys: list[str], label_key: str | None, name: str) -> str:
-    others = [key for key in keys if key != label_key]
+def feature_key(keys: list[str], label: str | None, name: str) -> str:
+    """The array of features: one of the usual names, or the only one left."""
+    others = [key for key in keys if key != label]
     named = [key for key in _FEATURES if key in others]
     if named:
         return named[0]

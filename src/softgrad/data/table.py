@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,26 +33,12 @@ def read_csv(
     A table without a header numbers its columns from 1; -1 is the last.
     """
     name = path.name
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _lines(file, path)
-            first = next(lines, None)
-            if first is None:
-                raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
-            has_header = not all(_is_number(cell) for cell in first[1])
-            header = first[1] if has_header else [str(i + 1) for i in range(len(first[1]))]
-            rows = lines if has_header else _chain(first, lines)
-            layout = _Layout(name, header, has_header, target, columns, drop)
-            X, texts = _parse(rows, layout)
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
-            " NPZ and IDX files are recognised by their names."
-        ) from None
-    except csv.Error as error:
-        raise DataError(
-            f"{name} is not a well-formed CSV file: {error}. Export it again."
-        ) from None
+    with _readable(path) as file:
+        lines = _Lines(file)
+        head, rows = _head(lines, name)
+        header = head.names
+        layout = Layout(name, header, head.has_header, target, columns, drop)
+        X, texts = _parse(rows, layout)
     if len(X) == 0:
         raise DataError(f"{name} has a header but no rows. Add rows of data.")
     check_numbers(X, name, layout.features)
@@ -66,8 +54,63 @@ def read_csv(
     )
 
 
-class _Layout:
-    """Which column is the label and which are the features."""
+def read_csv_texts(
+    path: Path, text: str, target: str | None = None, option: str | None = "--text"
+) -> Dataset:
+    """The column of texts, and the column of labels where ``target`` names one.
+
+    ``option`` named the column of texts; None: a model did.
+    """
+    name = path.name
+    with _readable(path) as file:
+        head, rows = _head(_Lines(file), name)
+        layout = Layout(name, head.names, head.has_header, target, None, (), None, text, option)
+        assert layout.text is not None
+        texts: list[str] = []
+        labels: list[str] = []
+        for line, cells in rows:
+            _check_width(line, cells, layout)
+            if not cells[layout.text]:
+                raise DataError(
+                    f"{name}: line {line}, column {head.names[layout.text]!r} has no text."
+                    " Remove the line or fill it in."
+                )
+            texts.append(cells[layout.text])
+            if layout.target is not None:
+                labels.append(cells[layout.target])
+    if not texts:
+        raise DataError(f"{name} has a header but no rows. Add rows of data.")
+    return Dataset(
+        name=name,
+        X=np.empty((len(texts), 0)),
+        y=None if layout.target is None else parse_labels(labels, head.names[layout.target], name),
+        feature_names=[head.names[layout.text]],
+        target_name="label" if layout.target is None else head.names[layout.target],
+        texts=np.array(texts, dtype=object),
+    )
+
+
+@dataclass(frozen=True)
+class Head:
+    """The names of the columns, and how to read what follows them.
+
+    ``lines`` are to be skipped before the first row.
+    """
+
+    names: list[str]
+    has_header: bool
+    delimiter: str
+    lines: int
+
+
+def csv_head(path: Path) -> Head:
+    """The names of the columns, for a reader of its own."""
+    with _readable(path) as file:
+        return _head(_Lines(file), path.name)[0]
+
+
+class Layout:
+    """Which column is the label, which the weight, and which are the features."""
 
     def __init__(
         self,
@@ -77,6 +120,9 @@ class _Layout:
         target: str | None,
         columns: Sequence[str] | None,
         drop: Sequence[str],
+        weight: str | None = None,
+        text: str | None = None,
+        text_option: str | None = "--text",
     ) -> None:
         self.name = name
         self.header = header
@@ -85,14 +131,18 @@ class _Layout:
         if duplicate is not None:
             raise DataError(f"{name}: two columns are called {duplicate!r}. Rename one of them.")
         self.target = None if target is None else self.position(target, "--target")
+        self.weight = None if weight is None else self.position(weight, "weight")
+        self.text = None if text is None else self.position(text, text_option)
+        if self.text is not None and self.text == self.target:
+            raise DataError(f"{name}: --text and --target both name {text!r}. Choose two columns.")
         dropped = {self.position(column, "--drop") for column in drop}
         if columns is None:
-            taken = dropped | {self.target}
+            taken = dropped | {self.target, self.weight}
             self.indices = [i for i in range(len(header)) if i not in taken]
         else:
             self.indices = [self.position(column, None) for column in columns]
         self.features = [header[i] for i in self.indices]
-        if not self.indices:
+        if not self.indices and self.text is None:
             raise DataError(f"{name}: no column is left as a feature. Keep at least one.")
 
     def position(self, column: str, option: str | None) -> int:
@@ -114,32 +164,65 @@ class _Layout:
         raise DataError(f"{self.name} has no column {column!r}. Choose {option} from: {shown}.")
 
 
-def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Every row that is not blank, with its line number."""
-    lines = iter(file)
-    first = next(lines, "")
-    while first and not first.strip():
+@contextmanager
+def _readable(path: Path) -> Iterator[IO[str]]:
+    """The file as text; what is wrong with it as text or as CSV ends as a :class:`DataError`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path.name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
+            " NPZ and IDX files are recognised by their names."
+        ) from None
+    except csv.Error as error:
+        raise DataError(
+            f"{path.name} is not a well-formed CSV file: {error}. Export it again."
+        ) from None
+
+
+class _Lines:
+    """Every row that is not blank, with its line number, counted from the first not blank."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        lines = iter(file)
+        self.blank = 0
         first = next(lines, "")
-    delimiter = max(_DELIMITERS, key=first.count) if any(map(first.count, _DELIMITERS)) else ","
-    reader = csv.reader(_chain(first, lines), delimiter=delimiter, strict=True)
-    for cells in reader:
-        if cells and any(cell.strip() for cell in cells):
-            yield reader.line_num, [cell.strip() for cell in cells]
+        while first and not first.strip():
+            self.blank += 1
+            first = next(lines, "")
+        self.delimiter = ","
+        if any(map(first.count, _DELIMITERS)):
+            self.delimiter = max(_DELIMITERS, key=first.count)
+        self._reader = csv.reader(_chain(first, lines), delimiter=self.delimiter, strict=True)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for cells in self._reader:
+            if cells and any(cell.strip() for cell in cells):
+                yield self._reader.line_num, [cell.strip() for cell in cells]
+
+
+def _head(lines: _Lines, name: str) -> tuple[Head, Iterator[tuple[int, list[str]]]]:
+    """The names, and the rows after them."""
+    rows = iter(lines)
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
+    line, cells = first
+    if not all(_is_number(cell) for cell in cells):
+        return Head(cells, True, lines.delimiter, lines.blank + line), rows
+    names = [str(i + 1) for i in range(len(cells))]
+    return Head(names, False, lines.delimiter, lines.blank), _chain(first, rows)
 
 
 def _parse(
-    lines: Iterator[tuple[int, list[str]]], layout: _Layout
+    lines: Iterator[tuple[int, list[str]]], layout: Layout
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     parts: list[npt.NDArray[np.float64]] = []
     texts: list[str] = []
-    width = len(layout.header)
     while batch := list(islice(lines, _ROWS_AT_A_TIME)):
         for line, cells in batch:
-            if len(cells) != width:
-                raise DataError(
-                    f"{layout.name}: line {line} has {len(cells)} values, the first line has"
-                    f" {width}. Complete the line, or quote values that hold the separator."
-                )
+            _check_width(line, cells, layout)
         if layout.target is not None:
             texts += [cells[layout.target] for _, cells in batch]
         try:
@@ -151,7 +234,16 @@ def _parse(
     return (np.concatenate(parts) if parts else np.empty((0, len(layout.indices)))), texts
 
 
-def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: _Layout) -> DataError:
+def _check_width(line: int, cells: list[str], layout: Layout) -> None:
+    width = len(layout.header)
+    if len(cells) != width:
+        raise DataError(
+            f"{layout.name}: line {line} has {len(cells)} values, the first line has {width}."
+            " Complete the line, or quote values that hold the separator."
+        )
+
+
+def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataError:
     line, index, text = next(
         (line, i, cells[i])
         for line, cells in batch
@@ -163,7 +255,8 @@ def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: _Layout) -> Data
         return DataError(f"{where} has no value. Remove the line or fill in a number.")
     return DataError(
         f"{where} holds {text!r}, which is not a number."
-        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}."
+        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}"
+        " (for a column of sentences: --text)."
     )
 
 

@@ -238,6 +238,8 @@ def native_rows(rows: Rows, part: Part) -> _native.LinearRows:
     X = part.X
     last = part.target, part.weight, rows.n_outputs
     if not rows.sparse:
+        # An array mapped from the middle of a file may be unaligned: that alone is copied.
+        X = np.require(X, requirements="A")
         return _native.LinearRows(
             X, None, None, rows.n_features, rows.mean, 1.0 / rows.scale, *last
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -19,8 +19,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from softgrad.estimators.convergence import explain, relative_gap
 from softgrad.estimators.objective import Objective
+from softgrad.estimators.onnx_export import OnnxMixin
+from softgrad.estimators.partial_fit import PartialFitMixin
 from softgrad.estimators.preconditioners import SOLVERS
-from softgrad.estimators.rows import MemoryRows
+from softgrad.estimators.rows import MemoryRows, Rows
 from softgrad.functions._one_thread_each import blas_on_one_thread
 from softgrad.functions.linear import linear_logits
 from softgrad.functions.softmax import log_softmax, softmax
@@ -49,7 +51,7 @@ class FitProgress:
     seconds: float
 
 
-class SoftmaxRegression(ClassifierMixin, BaseEstimator):
+class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimator):
     """Softmax regression: a linear classifier that gives probabilities.
 
     Minimizes scikit-learn's ``LogisticRegression`` objective with the L2 penalty,
@@ -119,6 +121,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     coef_: Float
     intercept_: Float
     n_features_in_: int
+    feature_names_in_: npt.NDArray[Any]
     n_iter_: int
     objective_: float
     gap_: float
@@ -150,8 +153,26 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
         self.callback = callback
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit the model to rows ``X`` with labels ``y``."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the model to rows ``X`` with labels ``y``.
+
+        Parameters
+        ----------
+        X : array, CSR matrix or data frame (N, D); or batches
+            Rows of numbers. A memory-mapped array is read in place. Without ``y``: data larger than
+            memory, as :mod:`softgrad.data.batches` reads them from Parquet, CSV and NPZ files, or
+            any object that can be iterated again and again and gives ``(X, y)`` or ``(X, y,
+            sample_weight)``. Memory then does not grow with the number of rows, every pass reads
+            the source once, and the optimum is the same.
+        y : array (N,)
+        sample_weight : array (N,) or None
+            Not negative.
+
+        Raises
+        ------
+        ValueError
+            For one class only, for NaN and infinities, for options out of range.
+        """
         started = time.perf_counter()
         objective = self._objective(X, y, sample_weight)
         start = self._start(objective)
@@ -193,6 +214,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         self.gap_ = relative_gap(solution)
         self.solver_ = objective.solver
         self.solution_ = solution
+        self._fitted_weight = objective.total_weight  # for partial_fit, should it go on from here
         if solution.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         if not solution.converged:
@@ -209,15 +231,13 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
 
     def _objective(self, X: Any, y: Any, sample_weight: Any) -> Objective:
         self._check_parameters()
+        if y is None and _are_batches(X):
+            return self._streamed_objective(X, sample_weight)
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_DTYPES, order="C")
         check_classification_targets(y)
         self.classes_, target = np.unique(y, return_inverse=True)
         n_classes = len(self.classes_)
-        if n_classes < 2:
-            raise ValueError(
-                f"SoftmaxRegression needs at least 2 classes, but y holds only one class:"
-                f" {self.classes_[0]!r}. Check that y is the label column and was not filtered."
-            )
+        _check_classes(self.classes_)
         if sample_weight is not None or self.class_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -227,13 +247,6 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
                 self.class_weight, classes=self.classes_, y=y, sample_weight=sample_weight
             )
             sample_weight = sample_weight * by_class[target]
-        if sample_weight is not None:
-            without = np.bincount(target, sample_weight, minlength=n_classes) == 0.0
-            if without.any():
-                raise ValueError(
-                    f"SoftmaxRegression: all rows of class {self.classes_[without][0]!r} have the"
-                    " weight 0. Leave these rows out, or give them a weight."
-                )
         if not isinstance(X, np.ndarray) and X.dtype == np.uint8:
             X = X.astype(np.float32)
         rows = MemoryRows(
@@ -243,6 +256,36 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             sample_weight=sample_weight,
             centre=self.fit_intercept,
         )
+        return self._objective_of(rows)
+
+    def _streamed_objective(self, batches: Any, sample_weight: Any) -> Objective:
+        from softgrad.data.batches import as_batches
+        from softgrad.estimators.streamed_rows import StreamedRows
+
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight was given beside batches, which bring their own: give batches of"
+                " (X, y, sample_weight)."
+            )
+        rows = StreamedRows(
+            as_batches(batches), class_weight=self.class_weight, centre=self.fit_intercept
+        )
+        self.classes_ = rows.summary.classes
+        _check_classes(self.classes_)
+        self.n_features_in_ = rows.n_features
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if rows.summary.feature_names is not None:
+            self.feature_names_in_ = np.array(rows.summary.feature_names, dtype=object)
+        return self._objective_of(rows)
+
+    def _objective_of(self, rows: Rows) -> Objective:
+        without = rows.class_weights == 0.0
+        if without.any():
+            raise ValueError(
+                f"SoftmaxRegression: all rows of class {self.classes_[without][0]!r} have the"
+                " weight 0. Leave these rows out, or give them a weight."
+            )
         return Objective(
             rows,
             C=np.inf if self.penalty is None else float(self.C),
@@ -307,6 +350,30 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _are_batches(X: Any) -> bool:
+    """Not an array, a matrix, a data frame or a list of rows, but something that gives pairs."""
+    from softgrad.data.batches import Batches
+
+    if isinstance(X, Batches):
+        return True
+    if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str | bytes):
+        return False
+    if not isinstance(X, list | tuple):
+        return isinstance(X, Iterable)
+    return len(X) > 0 and all(
+        isinstance(item, tuple) and len(item) in (2, 3) and len(np.shape(item[0])) == 2
+        for item in X
+    )
+
+
+def _check_classes(classes: npt.NDArray[Any]) -> None:
+    if len(classes) < 2:
+        raise ValueError(
+            f"SoftmaxRegression needs at least 2 classes, but y holds only one class:"
+            f" {classes[0]!r}. Check that y is the label column and was not filtered."
+        )
 
 
 def _is_a(kind: type, value: object) -> bool:

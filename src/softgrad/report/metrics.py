@@ -47,15 +47,20 @@ def measure(log_probabilities: Float, target: Index) -> Metrics:
     rows = np.arange(len(target))
     confidence = np.exp(log_probabilities[rows, predicted])
     bins = calibration_bins(confidence, correct)
-    gaps = [bin.count * abs(bin.confidence - bin.accuracy) for bin in bins]
     return Metrics(
         n_rows=len(target),
         accuracy=float(correct.mean()),
         log_loss=float(-log_probabilities[rows, target].mean()),
-        ece=float(sum(gaps) / len(target)),
+        ece=calibration_error(bins),
         confusion=confusion_matrix(target, predicted, log_probabilities.shape[1]),
         calibration=bins,
     )
+
+
+def calibration_error(bins: list[CalibrationBin]) -> float:
+    """The distance of confidence and accuracy, on average over the rows of all bins."""
+    gaps = [bin.count * abs(bin.confidence - bin.accuracy) for bin in bins]
+    return float(sum(gaps) / sum(bin.count for bin in bins))
 
 
 def confusion_matrix(target: Index, predicted: npt.NDArray[np.intp], n_classes: int) -> Index:

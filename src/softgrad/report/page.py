@@ -12,6 +12,7 @@ import numpy.typing as npt
 from softgrad.report import figures
 from softgrad.report.run import Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
+from softgrad.report.words import WORDS_NOTE, column_deviation, mistakes_table, words_table
 
 Float = npt.NDArray[np.float64]
 
@@ -35,9 +36,9 @@ def render(run: Run, version: str) -> str:
 
 def _summary(run: Run) -> str:
     return (
-        f"{count_text(len(run.train.X))} training rows of {count_text(run.train.X.shape[1])}"
+        f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.X.shape[1])}"
         f" features, {len(run.model.classes_)} classes. Measured on"
-        f" {count_text(len(run.validation.X))} validation rows that took no part in training."
+        f" {count_text(run.validation.n_rows)} validation rows that took no part in training."
     )
 
 
@@ -125,6 +126,8 @@ def _weights(run: Run, classes: list[str]) -> str:
     coef = run.model.coef_
     shown = classes if len(coef) > 1 else [f"{classes[1]} rather than {classes[0]}"]
     shape = run.train.image_shape
+    if run.train.texts is not None:
+        return _section("Words", WORDS_NOTE, words_table(run, classes))
     if shape is not None and len(coef) <= 100:
         largest = float(np.quantile(np.abs(coef), 0.995)) or 1.0
         images = "".join(
@@ -136,7 +139,7 @@ def _weights(run: Run, classes: list[str]) -> str:
         note = "What each pixel says: red speaks for the class, blue against it."
         return _section("Weights", note, f'<div class="images">{images}</div>')
     if shape is None and len(coef) <= figures.MOST_CLASSES_WITH_COUNTS:
-        deviation = run.train.X.std(axis=0, dtype=np.float64)
+        deviation = column_deviation(run.train.X)
         names = run.train.feature_names or [str(i + 1) for i in range(coef.shape[1])]
         figure = figures.strongest_weights(coef * deviation, names, shown)
         note = (
@@ -149,7 +152,8 @@ def _weights(run: Run, classes: list[str]) -> str:
 
 def _hardest(run: Run, classes: list[str]) -> str:
     shape = run.validation.image_shape
-    if shape is None or run.metrics.accuracy == 1.0:
+    texts = run.validation.texts
+    if (shape is None and texts is None) or run.metrics.accuracy == 1.0:
         return ""
     probabilities = run.model.predict_proba(run.validation.X)
     predicted = probabilities.argmax(axis=1)
@@ -157,6 +161,21 @@ def _hardest(run: Run, classes: list[str]) -> str:
     wrong = np.flatnonzero(run.model.classes_[predicted] != labels)
     confidence = probabilities[wrong, predicted[wrong]]
     worst = wrong[np.argsort(-confidence, kind="stable")[:_HARDEST]]
+    note = "The wrong predictions that the model was most sure of."
+    if texts is not None:
+        table = mistakes_table(
+            [
+                (
+                    str(texts[row]),
+                    str(labels[row]),
+                    classes[predicted[row]],
+                    _sure(probabilities[row, predicted[row]]),
+                )
+                for row in worst
+            ]
+        )
+        return _section("Surest mistakes", note, table)
+    assert shape is not None
     images = "".join(
         f'<figure><span><img alt="a {escape(str(labels[row]))}"'
         f' src="{figures.example_image(run.validation.X[row], shape, run.validation.unit)}"></span>'
@@ -165,7 +184,6 @@ def _hardest(run: Run, classes: list[str]) -> str:
         f"{_sure(probabilities[row, predicted[row]])} sure</figcaption></figure>"
         for row in worst
     )
-    note = "The wrong predictions that the model was most sure of."
     return _section("Surest mistakes", note, f'<div class="images examples">{images}</div>')
 
 

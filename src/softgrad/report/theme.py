@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from importlib.resources import files
 from typing import Any
 
 import matplotlib
@@ -52,6 +53,15 @@ _STYLE: Any = {
 def style() -> Any:
     """The settings to draw in; matplotlib's own are restored afterwards."""
     return matplotlib.rc_context(_STYLE)
+
+
+def on_paper(text: str) -> str:
+    """An SVG of :func:`svg` as a document of its own, in the light colours of the page."""
+    page = files("softgrad.report").joinpath("page.html").read_text("utf-8")
+    light = page[page.index(":root {") : page.index("}")]
+    for name, value in re.findall(r"--([\w-]+):\s*([^;]+);", light):
+        text = text.replace(f"var(--{name})", value.replace('"', "'"))
+    return text
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from softgrad.data.atomic import atomic_write
+from softgrad.data.text import TextFeatures
 from softgrad.errors import SoftgradError
 from softgrad.modelfile import TrainedOn, save_model
 from softgrad.report.page import render
@@ -35,7 +36,7 @@ def prepare_folder(folder: Path) -> None:
         ) from None
 
 
-def write_run(run: Run, folder: Path, version: str) -> list[Path]:
+def write_run(run: Run, folder: Path, version: str, text: TextFeatures | None = None) -> list[Path]:
     """Write the three files, each whole or not at all; everything is made before any is written."""
     page = render(run, version).encode()
     metrics = (json.dumps(run.as_json(), indent=2) + "\n").encode()
@@ -45,11 +46,13 @@ def write_run(run: Run, folder: Path, version: str) -> list[Path]:
         paths[0],
         TrainedOn(
             name=run.train.name,
-            n_rows=len(run.train.X),
+            n_rows=run.train.n_rows,
             target_name=run.train.target_name,
             feature_names=run.train.feature_names,
             image_shape=run.train.image_shape,
             unit=run.train.unit,
+            zero_based=run.train.zero_based,
+            text=text,
         ),
     )
     for path, content in zip(paths[1:], (metrics, page), strict=True):
