@@ -183,10 +183,10 @@ class Stream:
         together = self.total + mass
         centred = not self.sparse and self.fit_intercept
         if self.sparse:
+            X = X.astype(np.float64)  # the square of a uint8 is none
             squares = np.asarray(X.multiply(X).T @ weight).ravel()
             shift = np.zeros(self.n_features)
         else:
-            X = X.astype(np.float64, copy=False)
             mean = weight @ X / mass if centred else np.zeros(self.n_features)
             squares = weight @ np.square(X - mean)
             shift = mean - self.mean
