@@ -21,7 +21,7 @@ of weights, from being learnt by heart; beside the curvature of many rows it van
 One pass in chunks of 1000 shuffled rows, accuracy on the test rows, with that of scikit-learn's
 SGDClassifier(loss="log_loss") on the same raw chunks and, third, on chunks standardised for it:
 MNIST raw 0.923 (0.876, 0.911), letter 0.773 (0.474, 0.603), digits 0.977 (0.884, 0.937); fitted to
-all rows at once letter reaches 0.786 and digits 0.975.
+all rows at once (C = 1) MNIST reaches 0.920, letter 0.786 and digits 0.975.
 """
 
 from __future__ import annotations
