@@ -174,6 +174,18 @@ def test_weights_reach_the_temperature_and_the_classifier():
         sg.TemperatureScaling(KNeighborsClassifier(9)).fit(X, y, weight)
 
 
+def test_kernels_and_data_frames_are_split_as_they_must():
+    X, y = make_classification(300, 6, flip_y=0.1, random_state=0)
+    kernel = X @ X.T
+    precomputed = sg.TemperatureScaling(SVC(kernel="precomputed"), cv=3).fit(kernel, y)
+    linear = sg.TemperatureScaling(SVC(kernel="linear"), cv=3).fit(X, y)
+    assert precomputed.temperature_ == pytest.approx(linear.temperature_, rel=1e-2)
+    frames = pytest.importorskip("pandas")
+    frame = frames.DataFrame(X, columns=list("abcdef"))
+    named = sg.TemperatureScaling(SVC(kernel="linear"), cv=3).fit(frame, frames.Series(y))
+    assert named.temperature_ == linear.temperature_
+
+
 def test_folds_that_cannot_be():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="less than 60 examples"):
