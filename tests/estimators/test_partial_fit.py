@@ -110,6 +110,16 @@ def test_sparse_streams(n_classes):
     assert mixed.score(X, y) > 0.85
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_storage_does_not_change_the_model(dtype, convert):
+    X, y = shuffled(load_digits)
+    X = 15 * X  # 0..240: the squares of the type overflow
+    stored = streamed(convert(X.astype(dtype)), y, 300)
+    plain = streamed(convert(X), y, 300)
+    assert np.allclose(stored.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_blocks_too_large_for_memory_become_a_diagonal(monkeypatch, fit_intercept):
     from softgrad.estimators import stream

@@ -25,7 +25,7 @@ from softgrad.estimators.temperature import TemperatureStatus, fit_temperature
 
 
 # Three folds, as scikit-learn's own checks of CalibratedClassifierCV: some have very few rows.
-@parametrize_with_checks([sg.TemperatureScaling(LogisticRegression(C=1.0), cv=3)])
+@parametrize_with_checks([sg.TemperatureScaling(sg.SoftmaxRegression(0.1), cv=3)])
 @pytest.mark.filterwarnings("default")
 def test_every_check_of_scikit_learn(estimator, check):
     check(estimator)
@@ -172,6 +172,18 @@ def test_weights_reach_the_temperature_and_the_classifier():
     assert np.allclose(model.estimator_.theta_, GaussianNB().fit(X, y, weight).theta_)
     with pytest.warns(UserWarning, match="takes no sample_weight"):
         sg.TemperatureScaling(KNeighborsClassifier(9)).fit(X, y, weight)
+
+
+def test_kernels_and_data_frames_are_split_as_they_must():
+    X, y = make_classification(300, 6, flip_y=0.1, random_state=0)
+    kernel = X @ X.T
+    precomputed = sg.TemperatureScaling(SVC(kernel="precomputed"), cv=3).fit(kernel, y)
+    linear = sg.TemperatureScaling(SVC(kernel="linear"), cv=3).fit(X, y)
+    assert precomputed.temperature_ == pytest.approx(linear.temperature_, rel=1e-2)
+    frames = pytest.importorskip("pandas")
+    frame = frames.DataFrame(X, columns=list("abcdef"))
+    named = sg.TemperatureScaling(SVC(kernel="linear"), cv=3).fit(frame, frames.Series(y))
+    assert named.temperature_ == linear.temperature_
 
 
 def test_folds_that_cannot_be():

@@ -21,7 +21,7 @@ of weights, from being learnt by heart; beside the curvature of many rows it van
 One pass in chunks of 1000 shuffled rows, accuracy on the test rows, with that of scikit-learn's
 SGDClassifier(loss="log_loss") on the same raw chunks and, third, on chunks standardised for it:
 MNIST raw 0.923 (0.876, 0.911), letter 0.773 (0.474, 0.603), digits 0.977 (0.884, 0.937); fitted to
-all rows at once letter reaches 0.786 and digits 0.975.
+all rows at once (C = 1) MNIST reaches 0.920, letter 0.786 and digits 0.975.
 """
 
 from __future__ import annotations
@@ -183,10 +183,10 @@ class Stream:
         together = self.total + mass
         centred = not self.sparse and self.fit_intercept
         if self.sparse:
+            X = X.astype(np.float64)  # the square of a uint8 is none
             squares = np.asarray(X.multiply(X).T @ weight).ravel()
             shift = np.zeros(self.n_features)
         else:
-            X = X.astype(np.float64, copy=False)
             mean = weight @ X / mass if centred else np.zeros(self.n_features)
             squares = weight @ np.square(X - mean)
             shift = mean - self.mean

@@ -25,8 +25,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils.metaestimators import _safe_split  # knows kernels, whose columns are rows, too
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
     _check_sample_weight,
     _num_samples,
@@ -305,9 +307,6 @@ class TemperatureScaling(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _held_out_logits(
         self, X: Any, y: npt.NDArray[Any], sample_weight: Any, fit_params: dict[str, Any]
     ) -> Float:
-        from sklearn.utils import _safe_indexing
-        from sklearn.utils.parallel import Parallel, delayed
-
         estimator = LogisticRegression() if self.estimator is None else self.estimator
         self.classes_ = np.unique(y)
         cv = check_cv(self.cv, y, classifier=True)
@@ -331,14 +330,15 @@ class TemperatureScaling(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             named = {key: _chosen(value, rows, y) for key, value in fit_params.items()}
             if sample_weight is not None and takes_weights:
                 named["sample_weight"] = sample_weight if rows is None else sample_weight[rows]
-            part = (X, y) if rows is None else (_safe_indexing(X, rows), y[rows])
+            part = (X, y) if rows is None else _safe_split(estimator, X, y, rows)
             return clone(estimator).fit(*part, **named)
 
         def one_fold(train: Any, test: Any) -> tuple[Any, Float]:
             model = fitted(train)
             logits = np.full((len(test), len(self.classes_)), -np.inf)
             known = np.searchsorted(self.classes_, model.classes_)
-            logits[:, known] = class_logits(model, _safe_indexing(X, test))
+            held_out, _ = _safe_split(estimator, X, y, test, train)
+            logits[:, known] = class_logits(model, held_out)
             return test, logits
 
         parts = Parallel(n_jobs=self.n_jobs)(
@@ -431,8 +431,6 @@ def _floored(logits: Float) -> Float:
 
 
 def _chosen(value: Any, rows: Any, y: Any) -> Any:
-    from sklearn.utils import _safe_indexing
-
     if rows is None or not hasattr(value, "__len__") or len(value) != len(y):
         return value
     return _safe_indexing(value, rows)

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from softgrad.report.run import Run
 
 Float = npt.NDArray[np.float64]
 
 WORDS_NOTE = (
-    "The words and pairs of words that speak most for each class: weight times how much the word's"
-    " value varies, so that rare words do not come first."
+    "The words and pairs of words that speak most for each class: what a word adds to the class's"
+    " logit, on average over the texts of the class."
 )
 _WORDS = 8
 _LONGEST_TEXT = 160
@@ -31,9 +32,9 @@ def top_words(effects: Float, words: list[str], count: int = _WORDS) -> list[lis
 def words_table(run: Run, classes: list[str]) -> str:
     """A row for each class."""
     coef = run.model.coef_
-    effects = coef * column_deviation(run.train.X)
     if len(coef) == 1:
-        effects = np.concatenate((-effects, effects))
+        coef = np.concatenate((-coef, coef))
+    effects = coef * _class_means(run)
     words = top_words(effects, run.train.feature_names or [])
     body = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(', '.join(own))}</td></tr>"
@@ -61,6 +62,17 @@ def column_deviation(X: Any) -> Float:
     squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
     spread: Float = np.sqrt(np.maximum(squares - mean**2, 0.0))
     return spread
+
+
+def _class_means(run: Run) -> Float:
+    """The mean row of the training texts of each class (K, D)."""
+    classes = run.model.classes_
+    target = np.searchsorted(classes, run.train.labels)
+    share = 1.0 / np.bincount(target)[target]
+    shape = (len(classes), run.train.n_rows)
+    members = sparse.csr_matrix((share, (target, np.arange(shape[1]))), shape)
+    means: Float = (members @ run.train.X).toarray()
+    return means
 
 
 def _shortened(text: str) -> str:
