@@ -100,12 +100,15 @@ class FullHessian:
                 for j in range(K):
                     at_d = np.arange(D)
                     H[k * D + at_d, j * D + at_d] += mean / K
-        self.scale = 1.0 / np.sqrt(np.maximum(H.diagonal(), _TINY))
-        self.factor = _factor(H * self.scale[:, None] * self.scale, 1e-14)
+        scale = 1.0 / np.sqrt(np.maximum(H.diagonal(), _TINY))
+        H *= scale[:, None]
+        H *= scale
+        # Used tens of times for each build, and so small that calls are what costs.
+        inverse = linalg.cho_solve(_factor(H, 1e-14), np.diag(scale), check_finite=False)
+        self.inverse = inverse * scale[:, None]
 
     def __call__(self, residual: Float, /) -> Float:
-        r = residual.T.ravel() * self.scale
-        z = linalg.cho_solve(self.factor, r, check_finite=False, overwrite_b=True) * self.scale
+        z = self.inverse @ residual.T.ravel()
         return _centred(z.reshape(residual.shape[1], -1).T)
 
 

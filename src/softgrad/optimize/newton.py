@@ -117,6 +117,7 @@ class _Search:
         self.products_since_build = 0.0
         self.on_path = False
         self.strength = 1.0
+        self.first_norm = 0.0
         self.x = start
         self.value = np.inf
         self.grad = np.zeros_like(start)
@@ -174,7 +175,7 @@ class _Search:
     ) -> Status | None:
         """Newton steps until ``tol``; None: the path should be taken instead."""
         function = self.function
-        first_norm = 0.0
+        self.first_norm = 0.0
         gain = {"secant": np.inf, "backtrack": np.inf}
         while True:
             if self.iterations >= self.max_iter:
@@ -182,10 +183,7 @@ class _Search:
             if not self.built or self.products_since_build >= function.rebuild_cost:
                 self._rebuild(finer=False)
             products = self.products
-            norm = float(np.sqrt(max(0.0, _dot(self.grad, function.precondition(self.grad)))))
-            first_norm = first_norm or norm
-            forcing = min(_LARGEST_FORCING, np.sqrt(norm / first_norm)) if first_norm else 0.0
-            step = self._newton_step(forcing, 0.0 if loose else tol)
+            step = self._newton_step(None, 0.0 if loose else tol)
             if not -step.slope > _NOTHING * abs(self.value) or not np.isfinite(step.slope):
                 return self._at_the_end(step, tol, loose)
             decrease = -step.slope / 2  # promised by the model
@@ -259,8 +257,8 @@ class _Search:
 
     # --- one step ---------------------------------------------------------------------------
 
-    def _newton_step(self, forcing: float, tol: float) -> _Step:
-        """Conjugate gradients on H d = -g.
+    def _newton_step(self, forcing: float | None, tol: float) -> _Step:
+        """Conjugate gradients on H d = -g, by default with the forcing of Eisenstat and Walker.
 
         Near the end they go on until the residual is small in the norm of the certificate too.
         """
@@ -270,7 +268,10 @@ class _Search:
         z = function.precondition(residual)
         q = z.copy()
         scaled = np.empty_like(d)
-        norm2 = first = _dot(residual, z)
+        norm2 = first = max(0.0, _dot(residual, z))
+        if forcing is None:
+            self.first_norm = self.first_norm or np.sqrt(first)
+            forcing = min(_LARGEST_FORCING, np.sqrt(np.sqrt(first) / (self.first_norm or 1.0)))
         for _ in range(_MOST_PRODUCTS):
             if not norm2 > 0.0:
                 break
