@@ -173,20 +173,31 @@ void standardize(const X* x, long n, const double* mean, const double* inverse_s
   for (long d = 0; d < n; d++) y[d] = T((double(x[d]) - mean[d]) * inverse_scale[d]);
 }
 
+// The weights of columns come from all over memory: they are asked for some columns ahead.
+constexpr long columns_ahead = 6;
+template <int lines>
+SOFTGRAD_INLINE void ask_for(const double* p) {
+#pragma GCC unroll 8
+  for (int i = 0; i < lines; i++) __builtin_prefetch(p + 8 * i);
+}
+
 // The stored numbers of a CSR row: z += sum_j value_j weight[column_j].
 template <class X, class Index, int registers>
-SOFTGRAD_INLINE void sparse_forward_part(const X* value, const Index* column, long stored,
-                                         const double* weight, std::ptrdiff_t padded, double* z) {
+void sparse_forward_part(const X* value, const Index* column, long stored, const double* weight,
+                         std::ptrdiff_t padded, double* z) {
+  constexpr int lines = (registers * vector_bytes + 63) / 64;
   vd sum[registers];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < registers; r++) sum[r] = *(const vd_any*)(z + r * width_d);
   for (long j = 0; j < stored; j++) {
+    const long next = j + columns_ahead < stored ? j + columns_ahead : stored - 1;
+    ask_for<lines>(weight + std::ptrdiff_t(column[next]) * padded);
     const double* w = weight + std::ptrdiff_t(column[j]) * padded;
     const vd v = splat(double(value[j]));
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < registers; r++) sum[r] = fma(v, *(const vd_any*)(w + r * width_d), sum[r]);
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < registers; r++) *(vd_any*)(z + r * width_d) = sum[r];
 }
 
@@ -194,14 +205,28 @@ template <class X, class Index>
 void sparse_forward(const X* value, const Index* column, long stored, const double* weight,
                     const double* bias, long padded, double* z) {
   std::memcpy(z, bias, static_cast<std::size_t>(padded) * sizeof(double));
-  const long registers = padded / width_d;
-  long r = 0;
-  for (; r + 4 <= registers; r += 4)
-    sparse_forward_part<X, Index, 4>(value, column, stored, weight + r * width_d, padded,
-                                     z + r * width_d);
-  for (; r < registers; r++)
-    sparse_forward_part<X, Index, 1>(value, column, stored, weight + r * width_d, padded,
-                                     z + r * width_d);
+  for (long left = padded / width_d, r = 0; left > 0;) {
+    const int registers = left >= 8 ? 8 : left >= 4 ? 4 : static_cast<int>(left);
+    const double* w = weight + r * width_d;
+    double* to = z + r * width_d;
+    switch (registers) {
+      case 8:
+        sparse_forward_part<X, Index, 8>(value, column, stored, w, padded, to);
+        break;
+      case 4:
+        sparse_forward_part<X, Index, 4>(value, column, stored, w, padded, to);
+        break;
+      case 3:
+        sparse_forward_part<X, Index, 3>(value, column, stored, w, padded, to);
+        break;
+      case 2:
+        sparse_forward_part<X, Index, 2>(value, column, stored, w, padded, to);
+        break;
+      default:
+        sparse_forward_part<X, Index, 1>(value, column, stored, w, padded, to);
+    }
+    r += registers, left -= registers;
+  }
 }
 
 // gradient[column_j] += value_j residual.
@@ -209,6 +234,9 @@ template <class X, class Index>
 void sparse_backward(const X* value, const Index* column, long stored, const double* residual,
                      long padded, double* gradient) {
   for (long j = 0; j < stored; j++) {
+    const long next = j + columns_ahead < stored ? j + columns_ahead : stored - 1;
+    const double* ahead = gradient + std::ptrdiff_t(column[next]) * padded;
+    for (long c = 0; c < padded; c += 8) __builtin_prefetch(ahead + c, 1);
     double* g = gradient + std::ptrdiff_t(column[j]) * padded;
     const vd v = splat(double(value[j]));
     for (long c = 0; c < padded; c += width_d)
