@@ -28,6 +28,7 @@ _LARGEST_FORCING = 0.25
 _ARMIJO = 1e-4
 _ROUNDING = 4e-16  # relative rise of the value that is no rise
 _NOTHING = 1e-17  # relative decrease below which there is nothing left to gain
+_NEARLY_NOTHING = 1e-12  # the same, where only the proof is still missing
 _MOST_PRODUCTS = 300  # in one step
 _SLOW = 25  # products in one step from which a better preconditioner is asked for
 _RETRIES = 4  # corrections of the model within one step
@@ -132,7 +133,9 @@ class _Search:
             if not np.isfinite(self.value):
                 raise
             status = Status.INTERRUPTED
-            if self.best is not None and self.best[0] < self._true_value():
+        if self.strength != 1.0:  # stopped on the way along a path: the best so far, unproven
+            self.gap, self.certified = float("nan"), False
+            if self.best is not None:
                 self.value, self.x, self.grad = self.best
                 self.strength = 1.0
         self.value = self._true_value()
@@ -176,6 +179,7 @@ class _Search:
         """Newton steps until ``tol``; None: the path should be taken instead."""
         function = self.function
         self.first_norm = 0.0
+        smallest_gap, fruitless = np.inf, 0
         gain = {"secant": np.inf, "backtrack": np.inf}
         while True:
             if self.iterations >= self.max_iter:
@@ -193,7 +197,13 @@ class _Search:
                 if gap <= tol * abs(value):
                     self._take(self.x + step.direction, value, gap)
                     return Status.CONVERGED
+                if decrease < _NEARLY_NOTHING * abs(self.value) and gap > 0.5 * smallest_gap:
+                    fruitless += 1
+                    if fruitless >= 3:
+                        return self._at_the_end(step, tol, loose)
+                smallest_gap = min(smallest_gap, gap)
             if loose and decrease < tol * abs(self.value):
+                self.x = self.x + step.direction  # where the next stage begins
                 return Status.CONVERGED
             # --- the full step, or what can be had instead ---
             way = max(gain, key=lambda name: gain[name])
@@ -211,9 +221,10 @@ class _Search:
                 if not np.isfinite(trial[0]) or not function.secant(step.direction):
                     break
                 self._rebuild(finer=False)
-                step = self._newton_step(_LARGEST_FORCING, 0.0)
-                if not -step.slope > 0.0:
+                corrected = self._newton_step(_LARGEST_FORCING, 0.0)
+                if not -corrected.slope > 0.0:
                     break
+                step = corrected
                 trial = self._try(self.x + step.direction)
             length = 1.0
             for _ in range(60):
@@ -247,12 +258,11 @@ class _Search:
         """No further decrease in double precision: certify what there is."""
         if loose:
             return Status.CONVERGED
-        direction = step.direction if -step.slope > 0.0 else np.zeros_like(step.direction)
-        value, gap = self.function.certify(self.x, direction)
-        if np.isfinite(gap):
-            self._take(self.x + direction, value, gap)
-            if gap <= tol * abs(value):
-                return Status.CONVERGED
+        for direction in (step.direction, np.zeros_like(step.direction)):
+            value, gap = self.function.certify(self.x, direction)
+            if np.isfinite(gap) and value <= self.value + _ROUNDING * abs(self.value):
+                self._take(self.x + direction, value, gap)
+                return Status.CONVERGED if gap <= tol * abs(value) else Status.STALLED
         return Status.STALLED
 
     # --- one step ---------------------------------------------------------------------------
