@@ -179,8 +179,10 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
                                         bool stream, const Regions<T>& at) {
   const bool kept = !tempered && y && classes <= block_classes;
   RowPipeline<T> rows(classes, stream, at.work);
-  for (long i0 = 0; i0 < x.count; i0 += group_size) {
-    const long k1 = x.count - i0 < group_size ? x.count - i0 : group_size;
+  const long group = kept || !y ? group_size : 1;  // long rows one by one, while they are in cache
+  for (long i0 = 0; i0 < x.count; i0 += group) {
+    const long k1 = x.count - i0 < group ? x.count - i0 : group;
+    bool in_output = false;
     BlockSum sum[group_size];
     RowSum row[group_size], log_row[group_size];
     double slope[group_size] = {};
@@ -202,12 +204,19 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
         if (lacks_digits<T>(row[k]))
           log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
       } else {
-        row[k] = tempered ? careful_row_sum(from, classes, double(max_of(from, classes)),
-                                            temperature, at.sums)
-                          : fast_row_sum(from, classes, true, at.sums);
-        log_row[k] = !tempered && lacks_digits<T>(row[k])
-                         ? careful_row_sum(from, classes, row[k].max, 1.0, at.sums)
-                         : row[k];
+        in_output = !tempered && worth_keeping<T>(from, y->row[i], classes);
+        if (tempered)
+          row[k] =
+              careful_row_sum(from, classes, double(max_of(from, classes)), temperature, at.sums);
+        else if (in_output)
+          row[k] = fast_row_sum<true>(from, classes, true, at.sums, y->row[i]);
+        else
+          row[k] = fast_row_sum(from, classes, true, at.sums);
+        log_row[k] = row[k];
+        if (!tempered && lacks_digits<T>(row[k])) {
+          log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
+          in_output = false;  // the sums of its blocks are gone
+        }
       }
       double hi, lo;
       row_loss<tempered>(log_row[k], from[t], temperature, hi, lo);
@@ -226,6 +235,9 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
       } else if (kept) {
         rows.write(k, to, scale_of(row[k], factor[i]),
                    {row_ahead(x, i + 2 * group_size, classes), t, T(slope[k])});
+      } else if (in_output) {
+        emit_kept(x.row[i], to, classes, row[k], at.sums, factor[i]);
+        to[t] = T(slope[k]);
       } else {
         emit_along(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i],
                    stream, Along<T>{row_ahead(x, i + 1, classes), t, T(slope[k])});

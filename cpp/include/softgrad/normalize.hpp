@@ -2,8 +2,9 @@
 //
 //   classes          rows lie            algorithm
 //   up to 32         anywhere            sixteen rows in a tile, a lane each, careful exponentials
-//   33 to 4096       contiguous          four rows interleaved, exponentials kept in L1
-//   33 to 4096       apart               a tile of sixteen rows with the row algorithm's sums
+//   33 to 4096       contiguous          groups of four rows, exponentials kept in the cache
+//   33 to 4096       apart               tiles of sixteen rows with the row algorithm's sums
+//   more, to 2 MB    contiguous          blocks of 4096, exponentials kept in the output
 //   more             contiguous          two passes over blocks of 4096
 //   more             apart               packed into scratch, a few rows at a time
 // A temperature other than 1 takes the careful exponentials at every size.
@@ -29,13 +30,53 @@ SOFTGRAD_INLINE const T* row_ahead(const Rows<const T>& x, long i, long classes)
   return x.count == bundle_rows ? after(x.row[x.count - 1], (i - x.count + 1) * classes) : nullptr;
 }
 
-// Sums of one contiguous row.
-template <class T>
-SOFTGRAD_INLINE RowSum fast_row_sum(const T* x, long classes, bool logarithm, BlockSum* sums) {
+// Sums of one contiguous row. With `store`, the exponentials go to e, those of each block relative
+// to its own maximum.
+template <bool store = false, class T>
+SOFTGRAD_INLINE RowSum fast_row_sum(const T* x, long classes, bool logarithm, BlockSum* sums,
+                                    T* e = nullptr) {
   long blocks = block_count(classes);
-  for (long b = 0; b < blocks; b++)
-    block_sum(x + b * block_classes, block_length(classes, b), sums + b);
+  for (long b = 0; b < blocks; b++) {
+    const T* from = x + b * block_classes;
+    const long n = block_length(classes, b);
+    if (store)
+      block_sum_into<true>(from, e + b * block_classes, n, max_of(from, n), sums + b, [](long) {});
+    else
+      block_sum(from, n, sums + b);
+  }
   return join<T>(sums, blocks, false, logarithm);
+}
+
+// Rows of more than one block whose exponentials wait in the output itself: while logits and output
+// stay in the caches of every thread, that is faster than to compute them again.
+template <class T>
+SOFTGRAD_INLINE bool worth_keeping(const T* x, const T* y, long classes) {
+  return classes > block_classes && classes * long(sizeof(T)) <= 1L << 21 && x != y;
+}
+// Scales them: e of a block is that of the row times a power of two, which goes into the factor.
+// Bits as those of emit: the products are the same numbers, and where an exponential of the row
+// leaves the normal numbers, the result of either is 0 (a factor above 1 could lift it, and is left
+// to emit). The last block is still closest.
+template <class T>
+SOFTGRAD_INLINE void emit_kept(const T* x, T* y, long classes, const RowSum& r,
+                               const BlockSum* sums, double factor) {
+  if (r.special || !(factor >= -1 && factor <= 1)) {
+    emit_along<T>(Output::probability, x, y, classes, r, 1.0, factor, false, {});
+    return;
+  }
+  double exponent;
+  const FastExp<T> exp = fast_exp<T>(T(r.max), &exponent);
+  const Scale whole = scale_of(r, factor);
+  for (long b = block_count(classes) - 1; b >= 0; b--) {
+    const long from = b * block_classes, n = block_length(classes, b);
+    const double power = __builtin_ldexp(1.0, int(sums[b].exponent - exponent));
+    const Scale scale = {whole.hi * power, whole.lo * power};
+    const bool same = finite(sums[b].max) && sums[b].offset == double(exp.offset[0]);
+    if (same && fits_float(whole.hi) && fits_float(scale.hi))
+      scale_row(y + from, y + from, n, scale, false);
+    else
+      exp_scale_row(x + from, y + from, n, exp, whole, false);
+  }
 }
 template <class T>
 SOFTGRAD_INLINE RowSum careful_row_sum(const T* x, long classes, double max, double temperature,
@@ -432,6 +473,11 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
     RowSum row[group_size];
     for (long i = 0; i < x.count; i++) {
       const long k = i % group_size, rest = x.count - i;
+      if (long_softmax && worth_keeping<T>(x.row[i], y.row[i], classes)) {
+        const RowSum r = fast_row_sum<true>(x.row[i], classes, false, at.sums, y.row[i]);
+        emit_kept(x.row[i], y.row[i], classes, r, at.sums, 1.0);
+        continue;
+      }
       if (long_softmax)
         row[k] = fast_row_sum(x.row[i], classes, false, at.sums);
       else if (k == 0)

@@ -110,7 +110,7 @@ SOFTGRAD_INLINE void sum_exp(const T* x, T* e, long n, const FastExp<T>& exp, do
     for (int k = 0; j < n; j += 16, k++) {
       const T lowest = -std::numeric_limits<T>::infinity();
       rest[k] = apply(exp, j + 16 <= n ? load16(x + j) : load_head(x + j, n - j, lowest));
-      if (store) store16(e + j, rest[k]);  // e has room for a whole vector
+      if (store) store_head(e + j, rest[k], j + 16 <= n ? 16 : n - j);
     }
     total.add(rest[0], rest[1], rest[2], rest[3]);
   }
