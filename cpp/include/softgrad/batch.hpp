@@ -105,9 +105,21 @@ bool worth_tiling(const Layout& a, const L&... others) {
          (others.neighbours() && ...);
 }
 
-// body(first row, rows, scratch) over all rows in bundles; `tiled`: see worth_tiling.
+// Neighbouring rows before the first one at the beginning of a cache line, where the lines of all
+// classes begin at the same row: tiles that follow are written a line at a time.
+template <class T>
+long rows_before_line(const T* y, const Layout& a) {
+  constexpr std::uintptr_t line = 64;
+  if (static_cast<std::uintptr_t>(a.class_stride) * sizeof(T) % line != 0) return 0;
+  const std::uintptr_t past = reinterpret_cast<std::uintptr_t>(y) % line;
+  const long before = static_cast<long>((line - past) % line / sizeof(T));
+  return before < a.rows ? before : 0;
+}
+
+// body(first row, rows, scratch) over all rows in bundles; `tiled`: see worth_tiling. `lead` rows
+// make a bundle of their own before the others.
 template <class T, class F>
-void for_bundles(long rows, long classes, bool strided, bool tiled, F body) {
+void for_bundles(long rows, long classes, bool strided, bool tiled, F body, long lead = 0) {
   if (rows == 0) return;
   long group = group_rows(classes), bundle = bundle_rows;
   if (strided) {
@@ -119,12 +131,13 @@ void for_bundles(long rows, long classes, bool strided, bool tiled, F body) {
     group = rows / (4 * get_num_threads());
     group = group < 1 ? 1 : group > bundle_rows ? bundle_rows : group;
   }
-  const long groups = (rows + group - 1) / group;
+  const long leads = lead > 0, groups = leads + (rows - lead + group - 1) / group;
   const std::size_t bytes = Scratch<T>::size(classes, strided) * sizeof(T);
   each_piece(groups, double(rows) * double(classes), [&](long g) {
     T* scratch = static_cast<T*>(thread_scratch(bytes));
-    const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
-    for (long r = g * group; r < end; r += bundle)
+    const long after = lead + (g + 1 - leads) * group, begin = after > group ? after - group : 0;
+    const long end = after < rows ? after : rows;
+    for (long r = begin; r < end; r += bundle)
       body(r, end - r < bundle ? end - r : bundle, scratch);
   });
 }
@@ -208,9 +221,12 @@ void normalize(Output output, const Array<const T>& x, const Array<T>& y, double
   const bool strided = a.class_stride != 1 || b.class_stride != 1;
   const auto kernel = kernels_for<T>().normalize;
   const bool tiled = temperature == 1.0 && worth_tiling(a, b);
-  for_bundles<T>(a.rows, a.classes, strided, tiled, [&](long r, long n, T* scratch) {
-    kernel(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream, scratch);
-  });
+  for_bundles<T>(
+      a.rows, a.classes, strided, tiled,
+      [&](long r, long n, T* scratch) {
+        kernel(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream, scratch);
+      },
+      tiled ? rows_before_line(y.data, b) : 0);
 }
 
 // `result` is contiguous: one element per row.
@@ -236,9 +252,12 @@ void product(Product kind, const Array<const T>& p, const Array<const T>& g, con
   const bool stream = worth_streaming<T>(y.layout) && y.data != p.data && y.data != g.data;
   const auto kernel = kernels_for<T>().product;
   const bool tiled = kind != Product::log_softmax_vjp && worth_tiling(a, g.layout, y.layout);
-  for_bundles<T>(a.rows, a.classes, strided, tiled, [&](long r, long n, T* scratch) {
-    kernel(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream, scratch);
-  });
+  for_bundles<T>(
+      a.rows, a.classes, strided, tiled,
+      [&](long r, long n, T* scratch) {
+        kernel(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream, scratch);
+      },
+      tiled ? rows_before_line(y.data, y.layout) : 0);
 }
 
 template <class T>

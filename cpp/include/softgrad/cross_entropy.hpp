@@ -66,7 +66,7 @@ SOFTGRAD_INLINE void cross_entropy_tiny(const Rows<const T>& x, const std::int64
   double* e_low = e + bundle_rows * tiny_classes;
   alignas(64) double xt[lanes] = {}, et[lanes] = {}, el[lanes] = {}, f[lanes] = {};
   alignas(64) double slope[lanes], hi[lanes], lo[lanes];
-  load_tiles(x, classes, tile);
+  load_tile(x, classes, tile);
   for (long i = 0; i < x.count; i++) xt[i] = double(tile[16 * (target[i] < 0 ? 0 : target[i]) + i]);
   TinySum<T, tempered> s;
   tiny_sum(tile, classes, temperature, e, e_low, s);
@@ -123,7 +123,7 @@ SOFTGRAD_INLINE void cross_entropy_tiny(const Rows<const T>& x, const std::int64
     else
       fill_row(tile + i, classes, 16, T(0));  // 0 * NaN is not 0
   }
-  store_tiles(tile, *y, classes, stream, Unchanged{});
+  store_tile(tile, *y, classes, stream);
 }
 
 template <class T>

@@ -3,12 +3,13 @@
 // A kernel works on a bundle of at most sixteen rows of logits given by pointers and one class
 // stride, so every memory layout reaches the same arithmetic. Where the rows of all arrays are
 // neighbours in memory (each begins one element after the one before: a softmax over the first
-// axis), the classes are 33 to 4096 and the temperature is 1, a bundle may have up to
-// Scratch<T>::tile_rows(classes) rows: whole cache lines side by side. Which algorithm runs depends
-// on the number of classes and on the values of a row, never on its neighbours: row i has the same
-// bits in every bundle. Kernels neither allocate nor throw nor know of threads; `scratch` comes
-// from the caller, aligned to 64 bytes and Scratch<T>::size(...) elements long; bundles whose
-// stride is not 1 have at most Scratch<T>::packed_rows(classes) rows.
+// axis), the classes are 33 to 4096 and the temperature is 1, a bundle of normalize, logsumexp,
+// cross_entropy, softmax_vjp and center may have up to Scratch<T>::tile_rows(classes) rows: whole
+// cache lines side by side. Which algorithm runs depends on the number of classes and on the values
+// of a row, never on its neighbours: row i has the same bits in every bundle. Kernels neither
+// allocate nor throw nor know of threads; `scratch` comes from the caller, aligned to 64 bytes and
+// Scratch<T>::size(...) elements long; bundles whose stride is not 1 have at most
+// Scratch<T>::packed_rows(classes) rows.
 #pragma once
 
 #include <cstddef>

@@ -55,12 +55,12 @@ SOFTGRAD_INLINE bool worth_keeping(const T* x, const T* y, long classes) {
 }
 // Scales them: e of a block is that of the row times a power of two, which goes into the factor.
 // Bits as those of emit: the products are the same numbers, and where an exponential of the row
-// leaves the normal numbers, the result of either is 0 (a factor above 1 could lift it, and is left
-// to emit). The last block is still closest.
+// leaves the normal numbers, the result of either is 0 (a factor above 1 could lift it, one below 0
+// give it a sign; both are left to emit). The last block is still closest.
 template <class T>
 SOFTGRAD_INLINE void emit_kept(const T* x, T* y, long classes, const RowSum& r,
                                const BlockSum* sums, double factor) {
-  if (r.special || !(factor >= -1 && factor <= 1)) {
+  if (r.special || !(factor > 0 && factor <= 1)) {
     emit_along<T>(Output::probability, x, y, classes, r, 1.0, factor, false, {});
     return;
   }
@@ -203,11 +203,11 @@ SOFTGRAD_INLINE void normalize_tiny(Output output, const Rows<const T>& x, const
   T* tile = work;
   double* e = reinterpret_cast<double*>(work + bundle_rows * tiny_classes);
   double* e_low = e + bundle_rows * tiny_classes;
-  load_tiles(x, classes, tile);
+  load_tile(x, classes, tile);
   if constexpr (sizeof(T) == 8 && !tempered) {
     if (output == Output::probability) {
       probabilities_tiny(tile, classes);
-      store_tiles(tile, y, classes, stream, Unchanged{});
+      store_tile(tile, y, classes, stream);
       return;
     }
   }
@@ -228,7 +228,7 @@ SOFTGRAD_INLINE void normalize_tiny(Output output, const Rows<const T>& x, const
       store16d(tile + 16 * c, v);
     }
   }
-  store_tiles(tile, y, classes, stream, Unchanged{});
+  store_tile(tile, y, classes, stream);
 }
 
 // ---- 33 to 4096 classes that lie apart: the row algorithm, a lane per row ---------------------
@@ -543,7 +543,7 @@ void logsumexp(const Rows<const T>& x, T* const* result, long classes, T* scratc
   if (classes <= tiny_classes) {
     T* tile = at.work;
     double* e = reinterpret_cast<double*>(tile + bundle_rows * tiny_classes);
-    load_tiles(x, classes, tile);
+    load_tile(x, classes, tile);
     TinySum<T, false> s;
     tiny_sum(tile, classes, 1.0, e, e + bundle_rows * tiny_classes, s);
     tiny_log(s);

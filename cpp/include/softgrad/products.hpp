@@ -224,8 +224,8 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
                                   const Rows<T>& y, long classes, double scale, bool stream,
                                   T* work) {
   T *pt = work, *gt = work + bundle_rows * tiny_classes;
-  load_tiles(p, classes, pt);
-  load_tiles(g, classes, gt);
+  load_tile(p, classes, pt);
+  load_tile(g, classes, gt);
   D16 best = load16d(pt), reference = load16d(gt), top = all16(0.0);
   for (long c = 1; c < classes; c++) {
     D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
@@ -290,7 +290,7 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
       store16d(gt + 16 * c, v);
     }
   }
-  store_tiles(gt, y, classes, stream, Unchanged{});
+  store_tile(gt, y, classes, stream);
 }
 
 // 33 to 4096 classes that lie apart: mean_of and write_product, a lane per row.

@@ -47,6 +47,18 @@ SOFTGRAD_INLINE Lanes<T> apply(const FastExp<T>& exp, Lanes<T> x) {
   return x;
 }
 
+// 64 classes.
+template <class T>
+SOFTGRAD_INLINE void apply4(const FastExp<T>& exp, const T* x, Lanes<T>* y) {
+  constexpr int width = lanes / registers<T>;
+  Register<T> v[4 * registers<T>];
+  for (int i = 0; i < 4 * registers<T>; i += 4) {
+    for (int k = i; k < i + 4; k++) v[k] = load_register(x + k * width);
+    exp.template in_step<4>(v + i);
+  }
+  for (int i = 0; i < 4 * registers<T>; i++) y[i / registers<T>].v[i % registers<T>] = v[i];
+}
+
 // Totals of quads: plain double for float32, compensated for float64.
 template <class T>
 struct QuadTotal;
@@ -95,14 +107,12 @@ SOFTGRAD_INLINE void sum_exp(const T* x, T* e, long n, const FastExp<T>& exp, do
   QuadTotal<T> total;
   long j = 0;
   for (; j + 64 <= n; j += 64) {
-    V a = apply(exp, load16(x + j));
-    V b = apply(exp, load16(x + j + 16));
-    if (store) store16(e + j, a), store16(e + j + 16, b);
-    V c = apply(exp, load16(x + j + 32));
-    V d = apply(exp, load16(x + j + 48));
-    if (store) store16(e + j + 32, c), store16(e + j + 48, d);
+    V quad[4];
+    apply4(exp, x + j, quad);
+    if (store)
+      for (int k = 0; k < 4; k++) store16(e + j + 16 * k, quad[k]);
+    total.add(quad[0], quad[1], quad[2], quad[3]);
     meanwhile(j);
-    total.add(a, b, c, d);
   }
   if (j < n) {
     V rest[4];
@@ -137,10 +147,12 @@ SOFTGRAD_INLINE void block_sum_into(const T* x, T* e, long n, T max, BlockSum* s
 }
 template <class T>
 void block_sum(const T* x, long n, BlockSum* sum) {
-  // The block that follows in memory, or the row, is needed next. (A lambda that only fetches is
-  // dropped by GCC as one without effects, unless it is inlined.)
+  // What follows a whole block in memory is needed next; along short rows the processor finds that
+  // out by itself. (GCC drops a lambda that only fetches as one without effects, unless inlined.)
+  const bool whole = n == block_classes;
   auto fetch_next = [&](long j) __attribute__((always_inline)) {
-    for (int k = 0; k < 64; k += 16) fetch16(after(x, n + j + k));
+    if (whole)
+      for (int k = 0; k < 64; k += 16) fetch16(after(x, n + j + k));
   };
   block_sum_into<false, T>(x, nullptr, n, max_of(x, n), sum, fetch_next);
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -148,6 +149,26 @@ struct D16 {
   vd v[regs_d];
 };
 
+// Element types know their register, their sixteen lanes, and how many registers these take.
+template <class T>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using type = F16;
+  using reg = vf;
+};
+template <>
+struct LanesOf<double> {
+  using type = D16;
+  using reg = vd;
+};
+template <class T>
+using Lanes = typename LanesOf<T>::type;
+template <class T>
+using Register = typename LanesOf<T>::reg;
+template <class T>
+constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
+
 #define SOFTGRAD_EACH_F _Pragma("GCC unroll 4") for (int i = 0; i < regs_f; i++)
 #define SOFTGRAD_EACH_D _Pragma("GCC unroll 8") for (int i = 0; i < regs_d; i++)
 
@@ -197,6 +218,12 @@ SOFTGRAD_INLINE const T* after(const T* p, long n) {
   return reinterpret_cast<const T*>(reinterpret_cast<std::uintptr_t>(p) +
                                     static_cast<std::uintptr_t>(n) * sizeof(T));
 }
+
+// One register.
+SOFTGRAD_INLINE vf load_register(const float* p) { return *(const vf_any*)p; }
+SOFTGRAD_INLINE vd load_register(const double* p) { return *(const vd_any*)p; }
+SOFTGRAD_INLINE void store_register(float* p, vf a) { *(vf_any*)p = a; }
+SOFTGRAD_INLINE void store_register(double* p, vd a) { *(vd_any*)p = a; }
 
 // Sixteen numbers of memory as doubles, and back with one rounding.
 // (GCC 12 builds __builtin_convertvector from halves of the register.)
@@ -268,8 +295,6 @@ SOFTGRAD_INLINE auto to_element(const D16& a) {
   else
     return a;
 }
-SOFTGRAD_INLINE void stream16d(float* p, const D16& a) { stream16(p, to_float(a)); }
-SOFTGRAD_INLINE void stream16d(double* p, const D16& a) { stream16(p, a); }
 
 template <class V, class T>
 SOFTGRAD_INLINE V load_head_by_lanes(const T* p, long n, T fill) {
@@ -318,6 +343,29 @@ SOFTGRAD_INLINE void store_head(double* p, const D16& a, long n) {
 #else
   store_head_by_lanes(p, a, n);
 #endif
+}
+
+// The numbers of two registers in turn: a perfect shuffle, whose first half is `low`.
+template <int half, class R, int... k>
+SOFTGRAD_INLINE R interleave(R a, R b, std::integer_sequence<int, k...>) {
+  constexpr int w = sizeof...(k);
+  return __builtin_shufflevector(a, b, ((half * w + k) / 2 + (k % 2 ? w : 0))...);
+}
+// w registers of w numbers, transposed by log2(w) perfect shuffles.
+template <class T>
+SOFTGRAD_INLINE void transpose(Register<T>* a) {
+  constexpr int w = lanes / registers<T>;
+  using Order = std::make_integer_sequence<int, w>;
+  for (int round = 1; round < w; round *= 2) {
+    Register<T> b[w];
+#pragma GCC unroll 8
+    for (int i = 0; i < w / 2; i++) {
+      b[2 * i] = interleave<0>(a[i], a[i + w / 2], Order{});
+      b[2 * i + 1] = interleave<1>(a[i], a[i + w / 2], Order{});
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < w; i++) a[i] = b[i];
+  }
 }
 
 // The lanes combined by a fixed tree (0+8, 1+9, ...; then 4, 2, 1).
@@ -376,26 +424,6 @@ SOFTGRAD_INLINE bool any_equal(const D16& a, double b) {
   SOFTGRAD_EACH_D r |= a.v[i] == splat(b);
   return any_lane(r);
 }
-
-// Element types know their register, their sixteen lanes, and how many registers these take.
-template <class T>
-struct LanesOf;
-template <>
-struct LanesOf<float> {
-  using type = F16;
-  using reg = vf;
-};
-template <>
-struct LanesOf<double> {
-  using type = D16;
-  using reg = vd;
-};
-template <class T>
-using Lanes = typename LanesOf<T>::type;
-template <class T>
-using Register = typename LanesOf<T>::reg;
-template <class T>
-constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
 
 SOFTGRAD_INLINE F16 max16(const F16& a, const F16& b) {
   F16 r;
