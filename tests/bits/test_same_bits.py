@@ -61,6 +61,21 @@ def test_memory_layout(name: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [n for n in CHEAP if BY_NAME[n].has_axis])
+def test_many_neighbouring_rows(name: str, dtype: str) -> None:
+    """Rows side by side in memory are taken up to 64 at a time, and what is left of them fewer."""
+    member = BY_NAME[name]
+    for classes in (33, 64, 100, 1000, 1500):
+        arguments = example(name, 150, classes, dtype)
+        expected = run(name, *arguments)
+        for start, stop in [(0, 150), (0, 64), (0, 63), (64, 128), (7, 150), (100, 133)]:
+            part = [np.ascontiguousarray(a[start:stop].T) for a in arguments]
+            result = run(name, *part, axis=0)
+            back = result.T if member.result == "like x" else result
+            assert_same_bits(back, expected[start:stop])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [n for n in CHEAP if BY_NAME[n].has_axis])
 def test_axis(name: str, dtype: str) -> None:
     """Classes along the first or a middle axis: the bits of the last axis."""
     member = BY_NAME[name]

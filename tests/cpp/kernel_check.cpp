@@ -9,7 +9,7 @@ namespace {
 
 constexpr long sizes[] = {1,  2,  3,  5,  8,   15,  16,   17,   31,   32,   33,
                           47, 63, 64, 65, 100, 257, 1000, 4096, 4097, 8200, 20000};
-constexpr long counts[] = {1, 2, 7, 16};
+constexpr long counts[] = {1, 2, 7, 16, 37, 64};
 
 // Every place and number of rows for small rows; few of them where there is much to compute.
 bool worth_checking(long classes, long rows, Place place, double temperature) {
@@ -52,6 +52,8 @@ struct Kernel {
   Real p(long i, long j) const { return of(i).p[std::size_t(j)]; }
   Real log_p(long i, long j) const { return of(i).log_p[std::size_t(j)]; }
 
+  // More rows than every kernel takes.
+  bool wide() const { return rows > softgrad::bundle_rows; }
   void normalize(softgrad::Output output, const Bundle<T>& to) {
     k.normalize(output, x.as_const(), to.rows(), classes, temperature, stream, scratch.data());
   }
@@ -66,7 +68,7 @@ struct Kernel {
         close<T>("log_softmax", y.at(i, j), log_p(i, j), log_p(i, j), 1.01);
     if (temperature != 1) return;
     Exactly<T> result{std::size_t(rows)};
-    T* to[softgrad::bundle_rows];
+    T* to[softgrad::wide_rows];
     for (long i = 0; i < rows; i++) to[i] = &result[std::size_t(i)];
     k.logsumexp(x.as_const(), to, classes, scratch.data());
     for (long i = 0; i < rows; i++) {
@@ -93,6 +95,7 @@ struct Kernel {
     const double scale = 0.75;
     for (auto kind : {softgrad::Product::softmax_vjp, softgrad::Product::center,
                       softgrad::Product::log_softmax_vjp}) {
+      if (wide() && kind == softgrad::Product::log_softmax_vjp) continue;
       k.product(kind, y.as_const(), g.as_const(), d.rows(), classes, scale, stream, scratch.data());
       for (long i = 0; i < rows; i++) {
         Real pg = 0, sum = 0, size = 0;
@@ -109,8 +112,9 @@ struct Kernel {
         }
       }
     }
+    if (wide()) return;
     Exactly<T> result{std::size_t(rows)};
-    T* to[softgrad::bundle_rows];
+    T* to[softgrad::wide_rows];
     for (long i = 0; i < rows; i++) to[i] = &result[std::size_t(i)];
     k.dot(y.as_const(), g.as_const(), to, classes, scratch.data());
     for (long i = 0; i < rows; i++) {
@@ -140,6 +144,7 @@ struct Kernel {
                     classes, temperature, stream, scratch.data());
     check_loss("grad alone", target.data(), nullptr, {nullptr, 1.0, 0.0}, factor, hi, lo);
 
+    if (wide()) return;
     Exactly<double> weight{std::size_t(classes)};
     for (std::size_t c = 0; c < weight.size(); c++) weight[c] = double(c % 4);
     const softgrad::DenseTarget smooth = {weight.data(), 0.9, 0.1 / double(classes)};
@@ -205,6 +210,10 @@ void check_rows_of(const softgrad::Kernels<T>& kernels, const std::string& name)
       for (long rows : counts) {
         const bool apart = place == Place::columns || place == Place::backwards;
         if (apart && rows > softgrad::Scratch<T>::packed_rows(classes)) continue;
+        const bool tiled = place == Place::columns && classes > softgrad::tiny_classes &&
+                           classes <= softgrad::block_classes &&
+                           rows <= softgrad::Scratch<T>::tile_rows(classes);
+        if (rows > softgrad::bundle_rows && !tiled) continue;
         for (double temperature : {1.0, 0.3}) {
           if (!worth_checking(classes, rows, place, temperature)) continue;
           context = name + " C=" + std::to_string(classes) + " rows=" + std::to_string(rows) +

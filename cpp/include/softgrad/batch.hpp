@@ -48,6 +48,8 @@ struct Layout {
     }
     return at;
   }
+  // Whether each row begins one element after the one before.
+  bool neighbours() const { return dims == 1 && stride[0] == 1; }
   template <class T>
   void fill(T* data, long row, long count, Rows<T>& r) const {
     r.stride = class_stride, r.count = count;
@@ -96,25 +98,46 @@ void each_piece(long pieces, double work, F&& body) {
   }
 }
 
-// body(first row, rows, scratch) over all rows in bundles.
+// Whether a kernel that can takes more neighbouring rows at a time than a bundle has.
+template <class... L>
+bool worth_tiling(const Layout& a, const L&... others) {
+  return a.classes > tiny_classes && a.classes <= block_classes && a.neighbours() &&
+         (others.neighbours() && ...);
+}
+
+// Neighbouring rows before the first one at the beginning of a cache line, where the lines of all
+// classes begin at the same row: tiles that follow are written a line at a time.
+template <class T>
+long rows_before_line(const T* y, const Layout& a) {
+  constexpr std::uintptr_t line = 64;
+  if (static_cast<std::uintptr_t>(a.class_stride) * sizeof(T) % line != 0) return 0;
+  const std::uintptr_t past = reinterpret_cast<std::uintptr_t>(y) % line;
+  const long before = static_cast<long>((line - past) % line / sizeof(T));
+  return before < a.rows ? before : 0;
+}
+
+// body(first row, rows, scratch) over all rows in bundles; `tiled`: see worth_tiling. `lead` rows
+// make a bundle of their own before the others.
 template <class T, class F>
-void for_bundles(long rows, long classes, bool strided, F body) {
+void for_bundles(long rows, long classes, bool strided, bool tiled, F body, long lead = 0) {
   if (rows == 0) return;
   long group = group_rows(classes), bundle = bundle_rows;
   if (strided) {
     if (group < bundle_rows) group = bundle_rows;
     if (classes > tiny_classes) bundle = Scratch<T>::packed_rows(classes);
     if (bundle < bundle_rows) group = bundle;
+    if (tiled) bundle = Scratch<T>::tile_rows(classes);
   } else if (group == 1) {  // long rows: several in a row where threads have enough to share
     group = rows / (4 * get_num_threads());
     group = group < 1 ? 1 : group > bundle_rows ? bundle_rows : group;
   }
-  const long groups = (rows + group - 1) / group;
+  const long leads = lead > 0, groups = leads + (rows - lead + group - 1) / group;
   const std::size_t bytes = Scratch<T>::size(classes, strided) * sizeof(T);
   each_piece(groups, double(rows) * double(classes), [&](long g) {
     T* scratch = static_cast<T*>(thread_scratch(bytes));
-    const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
-    for (long r = g * group; r < end; r += bundle)
+    const long after = lead + (g + 1 - leads) * group, begin = after > group ? after - group : 0;
+    const long end = after < rows ? after : rows;
+    for (long r = begin; r < end; r += bundle)
       body(r, end - r < bundle ? end - r : bundle, scratch);
   });
 }
@@ -197,9 +220,13 @@ void normalize(Output output, const Array<const T>& x, const Array<T>& y, double
   }
   const bool strided = a.class_stride != 1 || b.class_stride != 1;
   const auto kernel = kernels_for<T>().normalize;
-  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
-    kernel(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream, scratch);
-  });
+  const bool tiled = temperature == 1.0 && worth_tiling(a, b);
+  for_bundles<T>(
+      a.rows, a.classes, strided, tiled,
+      [&](long r, long n, T* scratch) {
+        kernel(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream, scratch);
+      },
+      tiled ? rows_before_line(y.data, b) : 0);
 }
 
 // `result` is contiguous: one element per row.
@@ -207,8 +234,9 @@ template <class T>
 void logsumexp(const Array<const T>& x, T* result) {
   const Layout& a = x.layout;
   const auto kernel = kernels_for<T>().logsumexp;
-  for_bundles<T>(a.rows, a.classes, a.class_stride != 1, [&](long r, long n, T* scratch) {
-    T* to[bundle_rows];
+  const bool strided = a.class_stride != 1;
+  for_bundles<T>(a.rows, a.classes, strided, worth_tiling(a), [&](long r, long n, T* scratch) {
+    T* to[wide_rows];
     for (long i = 0; i < n; i++) to[i] = result + r + i;
     kernel(x.rows(r, n), to, a.classes, scratch);
   });
@@ -223,9 +251,13 @@ void product(Product kind, const Array<const T>& p, const Array<const T>& g, con
       a.class_stride != 1 || g.layout.class_stride != 1 || y.layout.class_stride != 1;
   const bool stream = worth_streaming<T>(y.layout) && y.data != p.data && y.data != g.data;
   const auto kernel = kernels_for<T>().product;
-  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
-    kernel(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream, scratch);
-  });
+  const bool tiled = kind != Product::log_softmax_vjp && worth_tiling(a, g.layout, y.layout);
+  for_bundles<T>(
+      a.rows, a.classes, strided, tiled,
+      [&](long r, long n, T* scratch) {
+        kernel(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream, scratch);
+      },
+      tiled ? rows_before_line(y.data, y.layout) : 0);
 }
 
 template <class T>
@@ -233,7 +265,7 @@ void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   const Layout& a = p.layout;
   const bool strided = a.class_stride != 1 || g.layout.class_stride != 1;
   const auto kernel = kernels_for<T>().dot;
-  for_bundles<T>(a.rows, a.classes, strided, [&](long r, long n, T* scratch) {
+  for_bundles<T>(a.rows, a.classes, strided, false, [&](long r, long n, T* scratch) {
     T* to[bundle_rows];
     for (long i = 0; i < n; i++) to[i] = result + r + i;
     kernel(p.rows(r, n), g.rows(r, n), to, a.classes, scratch);
@@ -245,11 +277,11 @@ void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
 class RowTotal {
  public:
   void add(long first, long count, const double* hi, const double* lo) {
-    if (first % bundle_rows == 0 && count == bundle_rows) {
-      for (int i = 0; i < bundle_rows; i++) add_lane(i, hi[i], lo[i]);
-    } else {
-      for (long i = 0; i < count; i++) add_lane((first + i) % bundle_rows, hi[i], lo[i]);
-    }
+    long at = 0;
+    if (first % bundle_rows == 0)
+      for (; at + bundle_rows <= count; at += bundle_rows)
+        for (int i = 0; i < bundle_rows; i++) add_lane(i, hi[at + i], lo[at + i]);
+    for (; at < count; at++) add_lane((first + at) % bundle_rows, hi[at], lo[at]);
   }
   void add(double hi, double lo) { add_lane(0, hi, lo); }
   // The lanes by a fixed tree.
@@ -378,10 +410,12 @@ bool CrossEntropy<T>::run() const {
   const bool want_loss = losses || total;
   const bool plain = !row_weight && !class_weight && !ignores;
   std::vector<RowTotal> sums(total ? static_cast<std::size_t>(groups) : 0);
-  for_bundles<T>(rows, classes, strided, [&](long r, long n, T* scratch) {
-    double weight[bundle_rows], factor[bundle_rows], hi[bundle_rows], lo[bundle_rows];
-    std::int64_t at[bundle_rows];
-    for (long i = 0; i < bundle_rows; i++) weight[i] = 1.0, factor[i] = scale;
+  const bool tiled =
+      !dense && temperature == 1.0 && (grad ? worth_tiling(a, grad->layout) : worth_tiling(a));
+  for_bundles<T>(rows, classes, strided, tiled, [&](long r, long n, T* scratch) {
+    double weight[wide_rows], factor[wide_rows], hi[wide_rows], lo[wide_rows];
+    std::int64_t at[wide_rows];
+    for (long i = 0; i < n; i++) weight[i] = 1.0, factor[i] = scale;
     if (index)
       for (long i = 0; i < n; i++) at[i] = index[r + i];
     if (!plain)

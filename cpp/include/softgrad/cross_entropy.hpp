@@ -127,44 +127,49 @@ SOFTGRAD_INLINE void cross_entropy_tiny(const Rows<const T>& x, const std::int64
 }
 
 template <class T>
-SOFTGRAD_INLINE void cross_entropy_tile(const Rows<const T>& x, const std::int64_t* target,
-                                        const double* factor, const LossOut<T>& loss,
-                                        const Rows<T>* y, long classes, bool stream,
-                                        const Regions<T>& at) {
-  T* tile = at.work;
-  TileSum<T> s;
-  load_tile(x, classes, tile);
-  T xt[bundle_rows];
-  for (long i = 0; i < x.count; i++) xt[i] = tile[16 * (target[i] < 0 ? 0 : target[i]) + i];
-  tile_sum<true>(tile, classes, true, s, x.count);
-  Scale scale[lanes];
-  double slope[bundle_rows];
-  for (long i = 0; i < bundle_rows; i++) scale[i] = {1.0, 0.0};
+SOFTGRAD_INLINE void cross_entropy_tiles(const Rows<const T>& x, const std::int64_t* target,
+                                         const double* factor, const LossOut<T>& loss,
+                                         const Rows<T>* y, long classes, bool stream,
+                                         const Regions<T>& at) {
+  T* tiles = at.packed[0];
+  RowSum row[wide_rows];
+  Scale scale[wide_rows];
+  T xt[wide_rows];
+  double slope[wide_rows];
+  Lanes<T> max[wide_rows / 16];
+  load_tiles(x, classes, tiles, max);
+  for (long i = 0; i < x.count; i++)
+    xt[i] = tiles[16 * (i / 16 * classes + (target[i] < 0 ? 0 : target[i])) + i % 16];
+  if (y)
+    sum_tiles<true>(tiles, max, classes, true, x.count, row);
+  else
+    sum_tiles<false>(tiles, max, classes, true, x.count, row);
   for (long i = 0; i < x.count; i++) {
     if (target[i] < 0) {
       loss.set(i, 0, 0);
+      scale[i] = {1.0, 0.0};
       continue;
     }
-    RowSum r = s.row[i];
-    if (lacks_digits<T>(r)) r = gathered_careful_sum(x, i, classes, r.max, at);
+    RowSum r = row[i];
+    if (lacks_digits<T>(r)) r = gathered_careful_sum(x.row[i], x.stride, classes, r.max, at);
     double hi, lo;
     row_loss<false>(r, xt[i], 1.0, hi, lo);
     if (r.special) hi = lo = std::numeric_limits<double>::quiet_NaN();
     loss.set(i, hi, lo);
-    scale[i] = scale_of(s.row[i], factor[i]);
+    if (!y) continue;
+    scale[i] = scale_of(row[i], factor[i]);
     slope[i] = target_slope<false>(r, xt[i], 1.0) * factor[i];
   }
   if (!y) return;
-  scale_tile(tile, classes, scale);
+  store_scaled(tiles, *y, classes, scale, stream);
   for (long i = 0; i < x.count; i++) {
     if (target[i] < 0)
-      fill_row(tile + i, classes, 16, T(0));
-    else if (s.row[i].special)
-      fill_row(tile + i, classes, 16, std::numeric_limits<T>::quiet_NaN());
+      fill_row(y->row[i], classes, y->stride, T(0));
+    else if (row[i].special)
+      fill_row(y->row[i], classes, y->stride, std::numeric_limits<T>::quiet_NaN());
     else
-      tile[16 * target[i] + i] = T(slope[i]);
+      y->row[i][target[i] * y->stride] = T(slope[i]);
   }
-  store_tile(tile, *y, classes, stream);
 }
 
 template <bool tempered, class T>
@@ -173,18 +178,18 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
                                         const Rows<T>* y, long classes, double temperature,
                                         bool stream, const Regions<T>& at) {
   const bool kept = !tempered && y && classes <= block_classes;
-  const long pitch = (classes + 31) / 16 * 16;
-  for (long i0 = 0; i0 < x.count; i0 += interleaved) {
-    const long k1 = x.count - i0 < interleaved ? x.count - i0 : interleaved;
-    T max[interleaved];
-    BlockSum sum[interleaved];
-    RowSum row[interleaved], log_row[interleaved];
-    double slope[interleaved] = {};
-    if (kept) {
-      for (long k = 0; k < k1; k++) max[k] = max_of(x.row[i0 + k], classes);
-      for (long k = 0; k < k1; k++)
-        block_sum_into<true>(x.row[i0 + k], at.work + k * pitch, classes, max[k], sum + k);
-    }
+  RowPipeline<T> rows(classes, stream, at.work);
+  const long group = kept || !y ? group_size : 1;  // long rows one by one, while they are in cache
+  for (long i0 = 0; i0 < x.count; i0 += group) {
+    const long k1 = x.count - i0 < group ? x.count - i0 : group;
+    bool in_output = false;
+    BlockSum sum[group_size];
+    RowSum row[group_size], log_row[group_size];
+    double slope[group_size] = {};
+    if (kept)
+      rows.sum(x.row + i0, k1, sum);
+    else if (!y)
+      log_row_sums(x.row + i0, k1, classes, temperature, at.sums, log_row);
     for (long k = 0; k < k1; k++) {
       const long i = i0 + k, t = target[i];
       const T* from = x.row[i];
@@ -192,17 +197,26 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
         loss.set(i, 0, 0);
         continue;
       }
-      if (kept) {
+      if (!y) {
+        row[k] = log_row[k];
+      } else if (kept) {
         row[k] = log_row[k] = join<T>(sum + k, 1, false, true);
         if (lacks_digits<T>(row[k]))
           log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
       } else {
-        row[k] = tempered ? careful_row_sum(from, classes, double(max_of(from, classes)),
-                                            temperature, at.sums)
-                          : fast_row_sum(from, classes, true, at.sums);
-        log_row[k] = !tempered && lacks_digits<T>(row[k])
-                         ? careful_row_sum(from, classes, row[k].max, 1.0, at.sums)
-                         : row[k];
+        in_output = !tempered && worth_keeping<T>(from, y->row[i], classes);
+        if (tempered)
+          row[k] =
+              careful_row_sum(from, classes, double(max_of(from, classes)), temperature, at.sums);
+        else if (in_output)
+          row[k] = fast_row_sum<true>(from, classes, true, at.sums, y->row[i]);
+        else
+          row[k] = fast_row_sum(from, classes, true, at.sums);
+        log_row[k] = row[k];
+        if (!tempered && lacks_digits<T>(row[k])) {
+          log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
+          in_output = false;  // the sums of its blocks are gone
+        }
       }
       double hi, lo;
       row_loss<tempered>(log_row[k], from[t], temperature, hi, lo);
@@ -218,17 +232,19 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
         fill_row(to, classes, 1, T(0));
       } else if (row[k].special) {
         fill_row(to, classes, 1, std::numeric_limits<T>::quiet_NaN());
+      } else if (kept) {
+        rows.write(k, to, scale_of(row[k], factor[i]),
+                   {row_ahead(x, i + 2 * group_size, classes), t, T(slope[k])});
+      } else if (in_output) {
+        emit_kept(x.row[i], to, classes, row[k], at.sums, factor[i]);
+        to[t] = T(slope[k]);
       } else {
-        const Along<T> along = {row_ahead(x, kept ? i + interleaved : i + 1, classes), t,
-                                T(slope[k])};
-        if (kept)
-          scale_row(at.work + k * pitch, to, classes, scale_of(row[k], factor[i]), stream, along);
-        else
-          emit_along(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i],
-                     stream, along);
+        emit_along(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i],
+                   stream, Along<T>{row_ahead(x, i + 1, classes), t, T(slope[k])});
       }
     }
   }
+  rows.finish();
 }
 
 template <class T>
@@ -246,7 +262,7 @@ void cross_entropy(const Rows<const T>& x, const std::int64_t* target, const dou
   }
   const bool contiguous = x.stride == 1 && (!y || y->stride == 1);
   if (!contiguous && classes <= block_classes && temperature == 1.0) {
-    cross_entropy_tile(x, target, factor, loss, y, classes, stream, at);
+    cross_entropy_tiles(x, target, factor, loss, y, classes, stream, at);
     return;
   }
   Rows<T> packed;
@@ -265,16 +281,11 @@ void cross_entropy(const Rows<const T>& x, const std::int64_t* target, const dou
 // ---- target probabilities, label smoothing, class weights -------------------------------------
 
 // weight * (keep * y + spread) for sixteen classes; no target: weight * spread.
-template <class T>
-SOFTGRAD_INLINE D16 smoothed(const T* target, const double* weight, const DenseTarget& how) {
+SOFTGRAD_INLINE D16 smoothed(const D16* target, const D16* weight, const DenseTarget& how) {
   D16 y = all16(how.spread);
-  if (target) {
-    D16 raw = load16d(target);
-    SOFTGRAD_EACH_D y.v[i] = fma(raw.v[i], splat(how.keep), splat(how.spread));
-  }
-  if (weight) {
-    D16 w = load16(weight);
-    SOFTGRAD_EACH_D y.v[i] *= w.v[i];
+  SOFTGRAD_EACH_D {
+    if (target) y.v[i] = fma(target->v[i], splat(how.keep), splat(how.spread));
+    if (weight) y.v[i] *= weight->v[i];
   }
   return y;
 }
@@ -298,24 +309,24 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
   // Per class: y', -log p, and their product with its rounding error.
   auto visit = [&](auto&& body) {
     long j = 0;
-    for (; j + 16 <= classes; j += 16)
+    for (; j + 16 <= classes; j += 16) {
+      D16 v = all16(0.0), w = v;
+      if (target) v = load16d(target + j);
+      if (how.class_weight) w = load16(how.class_weight + j);
       body(j, 16L, load16d(x + j),
-           smoothed(target ? target + j : nullptr,
-                    how.class_weight ? how.class_weight + j : nullptr, how));
+           smoothed(target ? &v : nullptr, how.class_weight ? &w : nullptr, how));
+    }
     if (j < classes) {
       const long n = classes - j;
-      Tail<T> logits(x + j, n, T(0));
-      T none[1] = {};
-      Tail<T> probabilities(target ? target + j : none, target ? n : 0, T(0));
-      double zero[1] = {};
-      Tail<double> weights(how.class_weight ? how.class_weight + j : zero, how.class_weight ? n : 0,
-                           0.0);
-      D16 v =
-          smoothed(target ? probabilities.t : nullptr, how.class_weight ? weights.t : nullptr, how);
+      const D16 logits = to_double(load_head(x + j, n, T(0)));
+      D16 v = all16(0.0), w = v;
+      if (target) v = to_double(load_head(target + j, n, T(0)));
+      if (how.class_weight) w = load_head(how.class_weight + j, n, 0.0);
+      v = smoothed(target ? &v : nullptr, how.class_weight ? &w : nullptr, how);
       alignas(64) double t[lanes];
       store16(t, v);
       for (long k = n; k < lanes; k++) t[k] = 0;
-      body(j, n, load16d(logits.t), load16(t));
+      body(j, n, logits, load16(t));
     }
   };
   const double hit =
@@ -407,9 +418,7 @@ SOFTGRAD_INLINE void dense_row(const T* x, const T* target, std::int64_t index,
     if (n == 16) {
       store16d(y + j, g);
     } else {
-      alignas(64) T t[lanes];
-      store16d(t, g);
-      copy_head(y + j, t, n);
+      store_head(y + j, to_element<T>(g), n);
     }
   });
   if (r.others_hi < 1) y[top] = T(top_slope);

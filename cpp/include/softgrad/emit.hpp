@@ -6,13 +6,6 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
-// Asks for the cache lines of sixteen numbers.
-template <class T>
-SOFTGRAD_INLINE void fetch16(const T* p) {
-  __builtin_prefetch(p, 0, 2);
-  if (sizeof(T) == 8) __builtin_prefetch(p + 8, 0, 2);
-}
-
 // What goes with a row that is being written: `ahead`, if not null, is read next by the caller and
 // fetched into the cache on the way, which keeps memory busy meanwhile; element `patch`, if not
 // negative, gets `value` whatever the row computes for it.
@@ -23,60 +16,96 @@ struct Along {
   T value = 0;
 };
 
-// y[j] = f(x[j]) for sixteen lanes at a time, in the element type or as doubles. With `stream`,
-// aligned stores bypass the caches; a patch is then made before its line leaves.
+// y[j] = f(x[j]) over a row, sixteen lanes at a time, in the element type or as doubles. It goes in
+// steps, so that a caller can compute something else between them: stores that wait for memory then
+// cost nothing. With `stream`, aligned stores bypass the caches; a patch is then made before its
+// line leaves.
 template <bool as_double, class T, class F>
-SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f,
-                             const Along<T>& along = {}) {
-  auto load = [](const T* p) {
+class RowMap {
+ public:
+  static constexpr long step = 64;
+
+  RowMap() = default;
+  SOFTGRAD_INLINE RowMap(const T* x, T* y, long n, bool stream, F f, const Along<T>& along)
+      : x_(x), y_(y), n_(n), stream_(stream), f_(f), along_(along) {
+    if (!stream) return;
+    long head = long((64 - (reinterpret_cast<std::uintptr_t>(y) & 63)) & 63) / long(sizeof(T));
+    if (head > n) head = n;
+    if (head) part(head);
+  }
+  // Maps the next elements, if there are as many as a step has.
+  SOFTGRAD_INLINE void advance() {
+    if (j_ + step > n_) return;
+#pragma GCC unroll 4
+    for (int k = 0; k < step / 16; k++) vector();
+  }
+  SOFTGRAD_INLINE void finish() {
+    while (j_ + step <= n_) advance();
+    while (j_ + 16 <= n_) vector();
+    if (j_ < n_) part(n_ - j_);
+  }
+
+ private:
+  static SOFTGRAD_INLINE auto load(const T* p) {
     if constexpr (as_double)
       return load16d(p);
     else
       return load16(p);
-  };
-  auto store = [](T* p, const auto& v) {
+  }
+  template <class V>
+  static SOFTGRAD_INLINE void store(T* p, const V& v) {
     if constexpr (as_double)
       store16d(p, v);
     else
       store16(p, v);
-  };
-  auto part = [&](long j, long k) {
-    Tail<T> t(x + j, k, T(0));
-    store(t.t, f(load(t.t)));
-    copy_head(y + j, t.t, k);
-  };
-  long j = 0;
-  if (stream) {
-    long head = long((64 - (reinterpret_cast<std::uintptr_t>(y) & 63)) & 63) / long(sizeof(T));
-    if (head > n) head = n;
-    if (head) part(0, head), j = head;
-    for (; j + 16 <= n; j += 16) {
-      if (along.ahead) fetch16(along.ahead + j);
-      auto v = f(load(x + j));
-      if (static_cast<unsigned long>(along.patch - j) < 16) {
-        alignas(64) T t[lanes];
-        store(t, v);
-        t[along.patch - j] = along.value;
-        stream16(y + j, load16(t));
-      } else if constexpr (as_double) {
-        stream16d(y + j, v);
-      } else {
-        stream16(y + j, v);
-      }
+  }
+  SOFTGRAD_INLINE void part(long k) {
+    const Lanes<T> x = load_head(x_ + j_, k, T(0));
+    Lanes<T> y;
+    if constexpr (as_double)
+      y = to_element<T>(f_(to_double(x)));
+    else
+      y = f_(x);
+    store_head(y_ + j_, y, k);
+    if (along_.patch >= j_ && along_.patch < j_ + k) y_[along_.patch] = along_.value;
+    j_ += k;
+  }
+  SOFTGRAD_INLINE void vector() {
+    const T* ahead = along_.ahead;
+    if (ahead) fetch16(ahead + j_);
+    const auto v = f_(load(x_ + j_));
+    T* to = y_ + j_;
+    if (static_cast<unsigned long>(along_.patch - j_) < 16) {
+      alignas(64) T t[lanes];
+      store(t, v);
+      t[along_.patch - j_] = along_.value;
+      write(to, load16(t));
+    } else if constexpr (as_double) {
+      write(to, to_element<T>(v));
+    } else {
+      write(to, v);
     }
-    if (j < n) part(j, n - j);
-    if (along.patch >= 0 && (along.patch < head || along.patch >= j)) y[along.patch] = along.value;
-    return;
+    j_ += 16;
   }
-  for (; j + 32 <= n; j += 32) {
-    auto a = f(load(x + j));
-    auto b = f(load(x + j + 16));
-    store(y + j, a);
-    store(y + j + 16, b);
+  SOFTGRAD_INLINE void write(T* to, const Lanes<T>& v) {
+    if (stream_)
+      stream16(to, v);
+    else
+      store16(to, v);
   }
-  for (; j + 16 <= n; j += 16) store(y + j, f(load(x + j)));
-  if (j < n) part(j, n - j);
-  if (along.patch >= 0) y[along.patch] = along.value;
+
+  const T* x_ = nullptr;
+  T* y_ = nullptr;
+  long n_ = 0, j_ = 0;
+  bool stream_ = false;
+  F f_;
+  Along<T> along_;
+};
+template <bool as_double, class T, class F>
+SOFTGRAD_INLINE void map_row(const T* x, T* y, long n, bool stream, F f,
+                             const Along<T>& along = {}) {
+  RowMap<as_double, T, F> map(x, y, n, stream, f, along);
+  map.finish();
 }
 
 template <class T>
@@ -99,87 +128,70 @@ SOFTGRAD_INLINE bool fits_float(double hi) {
   return a > 0x1p-100 && a < 0x1p100;
 }
 
-// y = e * factor for stored exponentials e (one rounding of the exact product, and a 2^-47 error).
-SOFTGRAD_INLINE void scale_row(const float* e, float* y, long n, Scale s, bool stream,
-                               const Along<float>& along = {}) {
-  if (fits_float(s.hi)) {
-    const float h = float(s.hi), l = float(s.hi - double(h));
-    const vf vh = splat(h), vlow = splat(l);
-    map_row<false>(
-        e, y, n, stream,
-        [&](const F16& a) {
-          F16 r;
-          SOFTGRAD_EACH_F r.v[i] = fma(a.v[i], vh, a.v[i] * vlow);
-          return r;
-        },
-        along);
-  } else {
-    const vd h = splat(s.hi);
-    map_row<true>(
-        e, y, n, stream,
-        [&](const D16& a) {
-          D16 r;
-          SOFTGRAD_EACH_D r.v[i] = a.v[i] * h;
-          return r;
-        },
-        along);
+// The factor in the element type: e * factor is the exact product rounded once, with an error of
+// 2^-47 (float32) or 2^-105 before that.
+template <class T>
+struct Factor {
+  Register<T> h, l;
+
+  static SOFTGRAD_INLINE Factor of(Scale s) {
+    const T h = T(s.hi);
+    return {splat(h), splat(sizeof(T) == 4 ? T(s.hi - double(h)) : T(s.lo))};
   }
+  SOFTGRAD_INLINE Register<T> times(Register<T> e) const { return fma(e, h, e * l); }
+  SOFTGRAD_INLINE Lanes<T> operator()(Lanes<T> e) const {
+    for (int i = 0; i < registers<T>; i++) e.v[i] = times(e.v[i]);
+    return e;
+  }
+};
+// Whether the element type holds it.
+template <class T>
+SOFTGRAD_INLINE bool fits(Scale s) {
+  return sizeof(T) == 8 || fits_float(s.hi);
 }
-SOFTGRAD_INLINE void scale_row(const double* e, double* y, long n, Scale s, bool stream,
-                               const Along<double>& along = {}) {
-  const vd h = splat(s.hi), l = splat(s.lo);
-  map_row<false>(
-      e, y, n, stream,
-      [&](const D16& a) {
-        D16 r;
-        SOFTGRAD_EACH_D r.v[i] = fma(a.v[i], h, a.v[i] * l);
-        return r;
-      },
-      along);
+// Where it does not, in double.
+struct WideFactor {
+  vd h;
+  SOFTGRAD_INLINE D16 operator()(D16 e) const {
+    SOFTGRAD_EACH_D e.v[i] *= h;
+    return e;
+  }
+};
+
+// y = e * factor for stored exponentials e.
+template <class T>
+using ScaledRow = RowMap<false, T, Factor<T>>;
+template <class T>
+SOFTGRAD_INLINE void scale_row(const T* e, T* y, long n, Scale s, bool stream,
+                               const Along<T>& along = {}) {
+  if (fits<T>(s))
+    map_row<false>(e, y, n, stream, Factor<T>::of(s), along);
+  else
+    map_row<true>(e, y, n, stream, WideFactor{splat(s.hi)}, along);
+}
+// The same in steps; what does not fit is done at once.
+template <class T>
+SOFTGRAD_INLINE ScaledRow<T> start_scaling(const T* e, T* y, long n, Scale s, bool stream,
+                                           const Along<T>& along) {
+  if (fits<T>(s)) return ScaledRow<T>(e, y, n, stream, Factor<T>::of(s), along);
+  scale_row(e, y, n, s, stream, along);
+  return {};
 }
 
-SOFTGRAD_INLINE void exp_scale_row(const float* x, float* y, long n, const FastExp<float>& exp,
-                                   Scale s, bool stream, const Along<float>& along = {}) {
-  if (fits_float(s.hi)) {
-    const float h = float(s.hi), l = float(s.hi - double(h));
-    const vf vh = splat(h), vlow = splat(l);
+// y = exp(x) * factor.
+template <class T>
+SOFTGRAD_INLINE void exp_scale_row(const T* x, T* y, long n, const FastExp<T>& exp, Scale s,
+                                   bool stream, const Along<T>& along = {}) {
+  if (fits<T>(s)) {
+    const auto factor = Factor<T>::of(s);
     map_row<false>(
-        x, y, n, stream,
-        [&](const F16& a) {
-          F16 r;
-          SOFTGRAD_EACH_F {
-            vf e = exp(a.v[i]);
-            r.v[i] = fma(e, vh, e * vlow);
-          }
-          return r;
-        },
-        along);
+        x, y, n, stream, [&](const Lanes<T>& a) { return factor(apply(exp, a)); }, along);
   } else {
-    const vd h = splat(s.hi);
+    const WideFactor factor = {splat(s.hi)};
     map_row<false>(
         x, y, n, stream,
-        [&](const F16& a) {
-          D16 r = to_double(apply(exp, a));
-          SOFTGRAD_EACH_D r.v[i] *= h;
-          return to_float(r);
-        },
-        along);
+        [&](const Lanes<T>& a) { return to_element<T>(factor(to_double(apply(exp, a)))); }, along);
   }
-}
-SOFTGRAD_INLINE void exp_scale_row(const double* x, double* y, long n, const FastExp<double>& exp,
-                                   Scale s, bool stream, const Along<double>& along = {}) {
-  const vd h = splat(s.hi), l = splat(s.lo);
-  map_row<false>(
-      x, y, n, stream,
-      [&](const D16& a) {
-        D16 r;
-        SOFTGRAD_EACH_D {
-          vd e = exp(a.v[i]);
-          r.v[i] = fma(e, h, e * l);
-        }
-        return r;
-      },
-      along);
 }
 
 // p = e * inverse for exponentials of a CarefulExp.

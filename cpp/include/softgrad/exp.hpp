@@ -57,19 +57,29 @@ struct FastExp<float> {
     return r;
   }
   SOFTGRAD_INLINE vf operator()(vf x) const {
-    x = maximum(lowest, x - offset);
-    vf t = fma(x, splat(1.44269504088896341f), splat(round_f));
-    vf n = t - round_f;
-    vf r = fma(n, splat(-0x1.63p-1f), x);   // exact
-    r = fma(n, splat(0x1.bd0106p-13f), r);  // ln2 = 0x1.63p-1 - 0x1.bd0106p-13
-    vf p = splat(0x1.6a23d0p-10f);
-    p = fma(p, r, splat(0x1.123a20p-7f));
-    p = fma(p, r, splat(0x1.5558f2p-5f));
-    p = fma(p, r, splat(0x1.555492p-3f));
-    p = fma(p, r, splat(0x1.fffffcp-2f));
-    vf h = 1.0f + r;
-    p = h + fma(p, r * r, (1.0f - h) + r);
-    return p * (vf)(((vui)t - (vui)shift) << 23);
+    in_step<1>(&x);
+    return x;
+  }
+  // n registers at a time, step by step: one after the other, their chains of dependent
+  // instructions would fill the processor's scheduler, which then sees too few of them to hide the
+  // latency.
+  template <int n>
+  SOFTGRAD_INLINE void in_step(vf* x) const {
+    vf t[n], r[n], q[n], p[n], h[n];
+#define SOFTGRAD_EACH _Pragma("GCC unroll 4") for (int i = 0; i < n; i++)
+    SOFTGRAD_EACH x[i] = maximum(lowest, x[i] - offset);
+    SOFTGRAD_EACH t[i] = fma(x[i], splat(1.44269504088896341f), splat(round_f));
+    SOFTGRAD_EACH q[i] = t[i] - round_f;
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(-0x1.63p-1f), x[i]);      // exact
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(0x1.bd0106p-13f), r[i]);  // ln2 = 0x1.63p-1 - that
+    SOFTGRAD_EACH p[i] = fma(splat(0x1.6a23d0p-10f), r[i], splat(0x1.123a20p-7f));
+    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.5558f2p-5f));
+    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.555492p-3f));
+    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.fffffcp-2f));
+    SOFTGRAD_EACH h[i] = 1.0f + r[i];
+    SOFTGRAD_EACH p[i] = h[i] + fma(p[i], r[i] * r[i], (1.0f - h[i]) + r[i]);
+    SOFTGRAD_EACH x[i] = p[i] * (vf)(((vui)t[i] - (vui)shift) << 23);
+#undef SOFTGRAD_EACH
   }
 };
 
@@ -113,6 +123,11 @@ struct FastExp<double> {
     vd h = 1.0 + r;
     p = h + (fma(p, r * r, rl) + ((1.0 - h) + r));
     return p * (vd)(((vul)t - (vul)shift) << 52);
+  }
+  // One after the other: in step they would need more registers than there are.
+  template <int n>
+  SOFTGRAD_INLINE void in_step(vd* x) const {
+    for (int i = 0; i < n; i++) x[i] = (*this)(x[i]);
   }
 };
 

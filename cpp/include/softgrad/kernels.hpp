@@ -1,11 +1,15 @@
 // What the bindings call: one table of plain functions per element type and instruction set.
 //
 // A kernel works on a bundle of at most sixteen rows of logits given by pointers and one class
-// stride, so every memory layout reaches the same arithmetic. Which algorithm runs depends on the
-// number of classes and on the values of a row, never on its neighbours: row i has the same bits in
-// every bundle. Kernels neither allocate nor throw nor know of threads; `scratch` comes from the
-// caller, aligned to 64 bytes and Scratch<T>::size(...) elements long;
-// bundles whose stride is not 1 have at most Scratch<T>::packed_rows(classes) rows.
+// stride, so every memory layout reaches the same arithmetic. Where the rows of all arrays are
+// neighbours in memory (each begins one element after the one before: a softmax over the first
+// axis), the classes are 33 to 4096 and the temperature is 1, a bundle of normalize, logsumexp,
+// cross_entropy, softmax_vjp and center may have up to Scratch<T>::tile_rows(classes) rows: whole
+// cache lines side by side. Which algorithm runs depends on the number of classes and on the values
+// of a row, never on its neighbours: row i has the same bits in every bundle. Kernels neither
+// allocate nor throw nor know of threads; `scratch` comes from the caller, aligned to 64 bytes and
+// Scratch<T>::size(...) elements long; bundles whose stride is not 1 have at most
+// Scratch<T>::packed_rows(classes) rows.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +20,14 @@
 namespace softgrad {
 
 constexpr long bundle_rows = 16;   // rows in a bundle
+constexpr long wide_rows = 64;     // rows in a bundle of neighbours
 constexpr long tiny_classes = 32;  // up to here a lane holds a row
 constexpr long block_classes =
     4096;  // a row is summed block by block; threads split a row only here
 
 template <class T>
 struct Rows {
-  T* row[bundle_rows];
+  T* row[wide_rows];
   std::ptrdiff_t stride;  // elements between classes
   long count;             // rows in use
 };
@@ -112,9 +117,15 @@ struct Scratch {
     long n = (1L << 18) / (classes + 1);
     return n < 1 ? 1 : n > bundle_rows ? bundle_rows : n;
   }
+  // Neighbouring rows in a bundle: as many as keep two arrays of tiles in a second-level cache.
+  static constexpr long tile_rows(long classes) {
+    long n = (1L << 16) / classes / bundle_rows * bundle_rows;
+    return n < bundle_rows ? bundle_rows : n > wide_rows ? wide_rows : n;
+  }
   static constexpr std::size_t packed(long classes) {
-    return round_up(static_cast<std::size_t>(packed_rows(classes)) *
-                    (static_cast<std::size_t>(classes) + 64));
+    const long rows = classes > tiny_classes && classes <= block_classes ? tile_rows(classes)
+                                                                         : packed_rows(classes);
+    return round_up(static_cast<std::size_t>(rows) * (static_cast<std::size_t>(classes) + 64));
   }
   static constexpr std::size_t size(long classes, bool strided) {
     return blocks(classes) + work(classes) + (strided ? 3 * packed(classes) : 0);

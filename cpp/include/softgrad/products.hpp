@@ -12,14 +12,14 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
+// The first class with the value `wanted`; 0 if there is none.
 template <class T>
-SOFTGRAD_INLINE long argmax_of(const T* p, long n, T* max) {
-  *max = max_of(p, n);
+SOFTGRAD_INLINE long index_of(const T* p, long n, T wanted) {
   long j = 0;
-  while (j + 16 <= n && !any_equal(load16(p + j), *max)) j += 16;
+  while (j + 16 <= n && !any_equal(load16(p + j), wanted)) j += 16;
   for (; j < n; j++)
-    if (p[j] == *max) return j;
-  return 0;  // all NaN
+    if (p[j] == wanted) return j;
+  return 0;
 }
 
 // Running sums in double (float32) or with rounding errors (float64).
@@ -35,106 +35,92 @@ template <class T, class F>
 SOFTGRAD_INLINE void visit_pair(const T* p, const T* g, long n, F f) {
   long j = 0;
   for (; j + 16 <= n; j += 16) f(load16d(p + j), load16d(g + j));
-  if (j < n) f(load16d(Tail<T>(p + j, n - j, T(0)).t), load16d(Tail<T>(g + j, n - j, T(0)).t));
+  if (j < n) f(to_double(load_head(p + j, n - j, T(0))), to_double(load_head(g + j, n - j, T(0))));
 }
 template <class T>
 SOFTGRAD_INLINE double plain(DD s) {
   return s.hi[0] + s.lo[0];
 }
 
-// sum p (g - reference) and, where asked, sum p over one block. float32 multiplies and adds quads
-// in float and totals in double, so that memory and not arithmetic is the limit.
-template <bool with_mass>
-SOFTGRAD_INLINE void block_mean(const float* p, const float* g, long n, float reference,
-                                double& mean, double& mean_low, double& mass) {
-  const vf r = splat(reference);
-  QuadTotal<float> means, masses;
-  F16 sum, weight;
-  auto step = [&](bool first, const F16& u, const F16& v) {
-    SOFTGRAD_EACH_F {
-      sum.v[i] = first ? u.v[i] * (v.v[i] - r) : fma(u.v[i], v.v[i] - r, sum.v[i]);
-      if (with_mass) weight.v[i] = first ? u.v[i] : weight.v[i] + u.v[i];
-    }
-  };
-  long j = 0;
-  for (; j + 64 <= n; j += 64) {
-    step(true, load16(p + j), load16(g + j));
-    step(false, load16(p + j + 16), load16(g + j + 16));
-    step(false, load16(p + j + 32), load16(g + j + 32));
-    step(false, load16(p + j + 48), load16(g + j + 48));
-    means.add(sum);
-    if (with_mass) masses.add(weight);
+// The mean of g under p, less a reference: sum p (g - reference). Products are added four (float32)
+// or two (float64) at a time in the element type, each sum with one rounding a product, and
+// totalled in double (float32) or with rounding errors (float64): memory and not arithmetic is the
+// limit. Error: at most 4 u (float32), 2 u (float64) of sum p |g - reference|, u the unit roundoff.
+template <class T>
+constexpr long products_added = sizeof(T) == 4 ? 4 : 2;
+
+// sum + p (g - reference), where the first product of a sum starts it.
+template <bool centred, class T, class R>
+SOFTGRAD_INLINE void add_product(bool first, Lanes<T>& sum, const Lanes<T>& p, const Lanes<T>& g,
+                                 R reference) {
+  for (int i = 0; i < registers<T>; i++) {
+    const auto d = centred ? g.v[i] - reference(i) : g.v[i];
+    sum.v[i] = first ? p.v[i] * d : fma(p.v[i], d, sum.v[i]);
   }
-  if (j < n) {
-    sum = weight = all16(0.0f);
-    for (; j + 16 <= n; j += 16) step(false, load16(p + j), load16(g + j));
-    if (j < n)
-      step(false, load16(Tail<float>(p + j, n - j, 0.0f).t),
-           load16(Tail<float>(g + j, n - j, 0.0f).t));
-    means.add(sum);
-    if (with_mass) masses.add(weight);
-  }
-  double low;
-  means.result(mean, mean_low);
-  masses.result(mass, low);
-}
-template <bool with_mass>
-SOFTGRAD_INLINE void block_mean(const double* p, const double* g, long n, double reference,
-                                double& mean, double& mean_low, double& mass) {
-  const vd r = splat(reference);
-  Sum16 means = zero_sum(), masses = zero_sum();
-  visit_pair(p, g, n, [&](D16 u, D16 v) {
-    SOFTGRAD_EACH_D {
-      DD t = two_product(u.v[i], v.v[i] - r);
-      v.v[i] = t.hi;
-      means.lo.v[i] += t.lo;
-    }
-    accumulate(means, v);
-    if (with_mass) accumulate(masses, u);
-  });
-  const DD sum = combine_lanes(means);
-  mean = sum.hi[0], mean_low = sum.lo[0];
-  mass = with_mass ? plain<double>(combine_lanes(masses)) : 0;
 }
 
-// A reference and sum p (g - reference) for a row, block by block. The reference is g at the class
-// with more than half of the probability, and 0 where there is none: then nothing cancels that the
-// plain sum would lose, and a shift by a large g_m of a small p_m would itself cost digits.
+template <bool centred, class T>
+SOFTGRAD_INLINE void mean_of(const T* p, const T* g, long n, T reference, double& mean,
+                             double& mean_low, T* max) {
+  using V = Lanes<T>;
+  const auto r = splat(reference);
+  const T lowest = -std::numeric_limits<T>::infinity();
+  QuadTotal<T> total;
+  V sum, most = all16(lowest);
+  auto step = [&](bool first, const V& u, const V& v) {
+    if (!centred) most = max16(u, most);
+    add_product<centred, T>(first, sum, u, v, [&](int) { return r; });
+  };
+  constexpr long stride = 16 * products_added<T>;
+  long j = 0;
+  for (; j + stride <= n; j += stride) {
+    step(true, load16(p + j), load16(g + j));
+#pragma GCC unroll 4
+    for (long k = 16; k < stride; k += 16) step(false, load16(p + j + k), load16(g + j + k));
+    total.add(sum);
+  }
+  if (j < n) {
+    sum = all16(T(0));
+    for (; j + 16 <= n; j += 16) step(false, load16(p + j), load16(g + j));
+    if (j < n) step(false, load_head(p + j, n - j, T(0)), load_head(g + j, n - j, T(0)));
+    total.add(sum);
+  }
+  total.result(mean, mean_low);
+  if (!centred) *max = max_lanes(most);
+}
+
+// A reference and sum p (g - reference) for a row. The reference is g at the class with more than
+// half of the probability, and 0 where there is none: then nothing cancels that the plain sum would
+// lose, and a shift by a large g_m of a small p_m would itself cost digits. Few rows have such a
+// class, or few classes: one pass finds the plain mean and whether a second one is needed.
 struct Centre {
   double reference, mean, mean_low;
 };
+SOFTGRAD_INLINE Centre centre_at(double reference, double mean, double mean_low) {
+  return {reference, mean, mean_low == mean_low ? mean_low : 0.0};
+}
 template <class T>
 SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
-  const bool many = classes > block_classes;
-  double reference = 0;
-  DD total = dd(0.0), weight = dd(0.0);
-  for (long b = 0; b < block_count(classes); b++) {
-    const long from = b * block_classes, n = block_length(classes, b);
-    T max;
-    const long top = argmax_of(p + from, n, &max);
-    const T block_reference = max > T(0.5) ? g[from + top] : T(0);
-    double mean, mean_low, mass;
-    if (many)
-      block_mean<true>(p + from, g + from, n, block_reference, mean, mean_low, mass);
-    else
-      block_mean<false>(p + from, g + from, n, block_reference, mean, mean_low, mass);
-    if (max > T(0.5)) {  // the earlier classes move to it
-      total = add(total, two_product(splat(reference - double(block_reference)), weight.hi));
-      reference = double(block_reference);
-    } else if (reference != 0) {
-      total = add(total, two_product(splat(-reference), splat(mass)));
-    }
-    total = many ? add(total, dd(mean, mean_low)) : dd(mean, mean_low);
-    weight = add(weight, splat(mass));
-  }
-  const double low = total.lo[0];
-  return {reference, total.hi[0], low == low ? low : 0.0};
+  double mean, mean_low;
+  T max;
+  mean_of<false>(p, g, classes, T(0), mean, mean_low, &max);
+  if (!(max > T(0.5))) return centre_at(0.0, mean, mean_low);
+  const T reference = g[index_of(p, classes, max)];
+  mean_of<true>(p, g, classes, reference, mean, mean_low, &max);
+  return centre_at(double(reference), mean, mean_low);
 }
 
-// ((g - reference) - mean) [p]. What rounding takes from the differences is kept: with p the result
-// is rounded once (float64), or twice (float32).
+// ((g - reference) - mean) [p] scale. What rounding takes from the differences is kept: with p the
+// result is rounded once (float64), or twice (float32). `plain`: reference 0, scale 1 and a mean
+// that is far from overflow, so that the differences are finite where g is; the same bits for less.
+template <bool plain>
 SOFTGRAD_INLINE vd centred_once(bool with_p, vd p, vd g, vd reference, vd mean, vd mean_low,
                                 vd scale) {
+  if constexpr (plain) {
+    DD d = two_sum(g, -mean);
+    vd low = d.lo - mean_low;
+    return with_p ? fma(p, d.hi, p * low) : d.hi + low;
+  }
   DD a = two_sum(g, -reference);
   DD d = two_sum(a.hi, -mean);
   vd low = d.lo + (a.lo - mean_low);
@@ -142,32 +128,42 @@ SOFTGRAD_INLINE vd centred_once(bool with_p, vd p, vd g, vd reference, vd mean, 
   d.hi *= scale, low *= scale;  // before p, whose product may be subnormal
   return with_p ? fma(p, d.hi, p * low) : d.hi + low;
 }
+template <bool plain>
 SOFTGRAD_INLINE vf centred_once(bool with_p, vf p, vf g, vf reference, vf mean, vf mean_low,
                                 vf scale) {
-  vf a = g - reference, d = a - mean, b = d - a;
+  vf a = plain ? g : g - reference, d = a - mean, b = d - a;
   vf low = ((a - (d - b)) - (mean + b)) - mean_low;
-  low = low == low ? low : vf{};
-  d *= scale, low *= scale;
+  if (!plain) {
+    low = low == low ? low : vf{};
+    d *= scale, low *= scale;
+  }
   return with_p ? fma(p, d, p * low) : d + low;
 }
+template <class T>
+SOFTGRAD_INLINE bool is_plain(const Centre& c, double scale) {
+  constexpr double large = sizeof(T) == 4 ? 1e30 : 1e290;  // adding it to no finite g overflows
+  return c.reference == 0 && c.mean > -large && c.mean < large && scale == 1.0;
+}
 
-template <bool with_p, class T>
+// What the element type does not hold of the mean.
+template <class T>
+SOFTGRAD_INLINE T low_part(const Centre& c) {
+  return T((c.mean - double(T(c.mean))) + c.mean_low);
+}
+
+template <bool with_p, bool plain, class T>
 SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale_by,
                                    bool stream, const T* p_ahead, const T* g_ahead) {
   const auto reference = splat(T(c.reference)), mean = splat(T(c.mean));
-  const auto mean_low = splat(T((c.mean - double(T(c.mean))) + c.mean_low));
+  const auto mean_low = splat(low_part<T>(c));
   const auto scale = splat(T(scale_by));
-  constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
   auto f = [&](const auto& u, auto v) {
-    for (int i = 0; i < registers; i++) {
-      v.v[i] = centred_once(with_p, u.v[i], v.v[i], reference, mean, mean_low, scale);
-    }
+    for (int i = 0; i < registers<T>; i++)
+      v.v[i] = centred_once<plain>(with_p, u.v[i], v.v[i], reference, mean, mean_low, scale);
     return v;
   };
   auto part = [&](long j, long k) {
-    Tail<T> u(p + j, k, T(0)), v(g + j, k, T(0));
-    store16(v.t, f(load16(u.t), load16(v.t)));
-    copy_head(y + j, v.t, k);
+    store_head(y + j, f(load_head(p + j, k, T(0)), load_head(g + j, k, T(0))), k);
   };
   long j = 0;
   if (stream) {
@@ -187,8 +183,8 @@ SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre 
 // g - p sum g; at a p_m above 1/2 as q sum g - (sum of the other g), q the sum of the other p.
 template <class T>
 SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long classes, double scale) {
-  T max;
-  const long top = argmax_of(p, classes, &max);
+  const T max = max_of(p, classes);
+  const long top = index_of(p, classes, max);
   Sum16 mass = zero_sum(), total = zero_sum();
   long at = 0;
   visit_pair(p, g, classes, [&](D16 u, D16 v) {
@@ -215,9 +211,9 @@ SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long clas
   long j = 0;
   for (; j + 16 <= classes; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
   if (j < classes) {
-    Tail<T> u(p + j, classes - j, T(0)), v(g + j, classes - j, T(0));
-    store16d(v.t, f(load16d(u.t), load16d(v.t)));
-    copy_head(y + j, v.t, classes - j);
+    const long n = classes - j;
+    const D16 u = to_double(load_head(p + j, n, T(0))), v = to_double(load_head(g + j, n, T(0)));
+    store_head(y + j, to_element<T>(f(u, v)), n);
   }
   if (max > T(0.5)) y[top] = T(at_top * scale);
 }
@@ -260,8 +256,8 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
     for (long c = 0; c < classes; c++) {
       D16 u = load16d(pt + 16 * c), v = load16d(gt + 16 * c);
       SOFTGRAD_EACH_D {
-        v.v[i] = centred_once(kind == Product::softmax_vjp, u.v[i], v.v[i], reference.v[i],
-                              mean.hi.v[i], mean.lo.v[i], by);
+        v.v[i] = centred_once<false>(kind == Product::softmax_vjp, u.v[i], v.v[i], reference.v[i],
+                                     mean.hi.v[i], mean.lo.v[i], by);
       }
       store16d(gt + 16 * c, v);
     }
@@ -297,6 +293,87 @@ SOFTGRAD_INLINE void product_tiny(Product kind, const Rows<const T>& p, const Ro
   store_tile(gt, y, classes, stream);
 }
 
+// 33 to 4096 classes that lie apart: mean_of and write_product, a lane per row.
+template <bool centred, class T>
+SOFTGRAD_INLINE void tile_mean(const T* p, const T* g, long classes, const Lanes<T>& reference,
+                               double* mean, double* mean_low) {
+  using V = Lanes<T>;
+  constexpr long added = products_added<T>;
+  QuadTotal<T> total[lanes];
+  auto step = [&](bool first, V& sum, long c) {
+    add_product<centred, T>(first, sum, load16(p + 16 * c), load16(g + 16 * c),
+                            [&](int i) { return reference.v[i]; });
+  };
+  long c = 0;
+  for (; c + 16 * added <= classes; c += 16 * added)
+    for (int l = 0; l < lanes; l++) {
+      V sum;
+      step(true, sum, c + l);
+#pragma GCC unroll 4
+      for (long k = 1; k < added; k++) step(false, sum, c + 16 * k + l);
+      total[l].add(sum);
+    }
+  for (int l = 0; c + l < classes && l < lanes; l++) {
+    V sum = all16(T(0));
+    for (long k = 0; c + 16 * k + l < classes; k++) step(false, sum, c + 16 * k + l);
+    total[l].add(sum);
+  }
+  combine_tile(total, mean, mean_low);
+}
+
+template <class T>
+SOFTGRAD_INLINE void product_tiles(bool with_p, const Rows<const T>& p, const Rows<const T>& g,
+                                   const Rows<T>& y, long classes, double scale_by, bool stream,
+                                   const Regions<T>& at) {
+  using V = Lanes<T>;
+  constexpr int most = wide_rows / 16;
+  T *ps = at.packed[0], *gs = at.packed[1];
+  V largest[most];
+  load_tiles(p, classes, ps, largest);
+  load_tiles(g, classes, gs);
+  V reference[most], mean[most], mean_low[most];
+  bool all_plain = true;
+  for (int w = 0; w * 16 < p.count; w++) {
+    const T *pt = ps + 16 * w * classes, *gt = gs + 16 * w * classes;
+    double hi[lanes], lo[lanes];
+    alignas(64) T max[lanes], at_max[lanes] = {}, h[lanes], l[lanes];
+    store16(max, largest[w]);
+    bool any = false;
+    for (int i = 0; i < lanes; i++) {
+      if (!(max[i] > T(0.5))) continue;
+      long c = 0;
+      while (pt[16 * c + i] != max[i]) c++;
+      at_max[i] = gt[16 * c + i], any = true;
+    }
+    reference[w] = load16(at_max);
+    if (any)
+      tile_mean<true>(pt, gt, classes, reference[w], hi, lo);
+    else
+      tile_mean<false>(pt, gt, classes, reference[w], hi, lo);
+    for (int i = 0; i < lanes; i++) {
+      const Centre c = centre_at(double(at_max[i]), hi[i], lo[i]);
+      all_plain = all_plain && is_plain<T>(c, scale_by);
+      h[i] = T(c.mean), l[i] = low_part<T>(c);
+    }
+    mean[w] = load16(h), mean_low[w] = load16(l);
+  }
+  const auto scale = splat(T(scale_by));
+  auto write = [&]<bool with, bool plain>() {
+    store_tiles(gs, y, classes, stream, [&](V v, int w, long c) {
+      const V u = load16(ps + 16 * (w * classes + c));
+      for (int i = 0; i < registers<T>; i++)
+        v.v[i] = centred_once<plain>(with, u.v[i], v.v[i], reference[w].v[i], mean[w].v[i],
+                                     mean_low[w].v[i], scale);
+      return v;
+    });
+  };
+  if (with_p)
+    all_plain ? write.template operator()<true, true>() : write.template operator()<true, false>();
+  else
+    all_plain ? write.template operator()<false, true>()
+              : write.template operator()<false, false>();
+}
+
 template <class T>
 void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
              long classes, double scale, bool stream, T* scratch) {
@@ -306,6 +383,10 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
     return;
   }
   const bool apart = p.stride != 1 || g.stride != 1 || y.stride != 1;
+  if (apart && classes <= block_classes && kind != Product::log_softmax_vjp) {
+    product_tiles(kind == Product::softmax_vjp, p, g, y, classes, scale, stream, at);
+    return;
+  }
   Rows<const T> ps = p, gs = g;
   Rows<T> ys = y;
   if (apart) {
@@ -322,12 +403,15 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
       continue;
     }
     const Centre c = centre_of(u, v, classes);
+    const T *u_next = row_ahead(ps, i + 1, classes), *v_next = row_ahead(gs, i + 1, classes);
+    auto write = [&]<bool with_p, bool plain>() {
+      write_product<with_p, plain>(u, v, ys.row[i], classes, c, scale, stream, u_next, v_next);
+    };
+    const bool plain = is_plain<T>(c, scale);
     if (kind == Product::softmax_vjp)
-      write_product<true>(u, v, ys.row[i], classes, c, scale, stream, row_ahead(ps, i + 1, classes),
-                          row_ahead(gs, i + 1, classes));
+      plain ? write.template operator()<true, true>() : write.template operator()<true, false>();
     else
-      write_product<false>(u, v, ys.row[i], classes, c, scale, stream,
-                           row_ahead(ps, i + 1, classes), row_ahead(gs, i + 1, classes));
+      plain ? write.template operator()<false, true>() : write.template operator()<false, false>();
   }
   if (apart) unpack(ys, y, classes);
 }

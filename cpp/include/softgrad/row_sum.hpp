@@ -19,7 +19,7 @@ constexpr double care_below = 24.0;
 // Largest number that is not NaN; -inf if there is none.
 template <class T>
 SOFTGRAD_INLINE T max_of(const T* x, long n) {
-  using V = typename LanesOf<T>::type;
+  using V = Lanes<T>;
   const T lowest = -std::numeric_limits<T>::infinity();
   V a = all16(lowest), b = a, c = a, d = a;
   long j = 0;
@@ -30,7 +30,7 @@ SOFTGRAD_INLINE T max_of(const T* x, long n) {
     d = max16(load16(x + j + 48), d);
   }
   for (; j + 16 <= n; j += 16) a = max16(load16(x + j), a);
-  if (j < n) b = max16(load16(Tail<T>(x + j, n - j, lowest).t), b);
+  if (j < n) b = max16(load_head(x + j, n - j, lowest), b);
   return max_lanes(max16(max16(a, b), max16(c, d)));
 }
 
@@ -41,15 +41,22 @@ SOFTGRAD_INLINE bool any_nan(const T* x, long n, std::ptrdiff_t stride) {
   return false;
 }
 
-SOFTGRAD_INLINE F16 apply(const FastExp<float>& exp, const F16& x) {
-  F16 r;
-  SOFTGRAD_EACH_F r.v[i] = exp(x.v[i]);
-  return r;
+template <class T>
+SOFTGRAD_INLINE Lanes<T> apply(const FastExp<T>& exp, Lanes<T> x) {
+  for (int i = 0; i < registers<T>; i++) x.v[i] = exp(x.v[i]);
+  return x;
 }
-SOFTGRAD_INLINE D16 apply(const FastExp<double>& exp, const D16& x) {
-  D16 r;
-  SOFTGRAD_EACH_D r.v[i] = exp(x.v[i]);
-  return r;
+
+// 64 classes.
+template <class T>
+SOFTGRAD_INLINE void apply4(const FastExp<T>& exp, const T* x, Lanes<T>* y) {
+  constexpr int width = lanes / registers<T>;
+  Register<T> v[4 * registers<T>];
+  for (int i = 0; i < 4 * registers<T>; i += 4) {
+    for (int k = i; k < i + 4; k++) v[k] = load_register(x + k * width);
+    exp.template in_step<4>(v + i);
+  }
+  for (int i = 0; i < 4 * registers<T>; i++) y[i / registers<T>].v[i % registers<T>] = v[i];
 }
 
 // Totals of quads: plain double for float32, compensated for float64.
@@ -70,9 +77,10 @@ struct QuadTotal<float> {
 template <>
 struct QuadTotal<double> {
   Sum16 total = zero_sum();
+  SOFTGRAD_INLINE void add(const D16& pair) { accumulate(total, pair); }
   SOFTGRAD_INLINE void add(const D16& a, const D16& b, const D16& c, const D16& d) {
-    accumulate(total, add16(a, b));
-    accumulate(total, add16(c, d));
+    add(add16(a, b));
+    add(add16(c, d));
   }
   SOFTGRAD_INLINE void result(double& hi, double& lo) const {
     DD s = combine_lanes(total);
@@ -90,29 +98,29 @@ SOFTGRAD_INLINE FastExp<T> fast_exp(T max, double* exponent) {
   return exp;
 }
 
-// The sum of exp over n <= block_classes classes; with `store`, the exponentials go to e.
-template <bool store, class T>
+// The sum of exp over n <= block_classes classes; with `store`, the exponentials go to e. The
+// caller may do something that waits for memory `meanwhile`, which is called every 64 classes.
+template <bool store, class T, class F>
 SOFTGRAD_INLINE void sum_exp(const T* x, T* e, long n, const FastExp<T>& exp, double& hi,
-                             double& lo) {
-  using V = typename LanesOf<T>::type;
+                             double& lo, F&& meanwhile) {
+  using V = Lanes<T>;
   QuadTotal<T> total;
   long j = 0;
   for (; j + 64 <= n; j += 64) {
-    V a = apply(exp, load16(x + j));
-    V b = apply(exp, load16(x + j + 16));
-    if (store) store16(e + j, a), store16(e + j + 16, b);
-    V c = apply(exp, load16(x + j + 32));
-    V d = apply(exp, load16(x + j + 48));
-    if (store) store16(e + j + 32, c), store16(e + j + 48, d);
-    total.add(a, b, c, d);
+    V quad[4];
+    apply4(exp, x + j, quad);
+    if (store)
+      for (int k = 0; k < 4; k++) store16(e + j + 16 * k, quad[k]);
+    total.add(quad[0], quad[1], quad[2], quad[3]);
+    meanwhile(j);
   }
   if (j < n) {
     V rest[4];
     for (int k = 0; k < 4; k++) rest[k] = all16(T(0));
     for (int k = 0; j < n; j += 16, k++) {
       const T lowest = -std::numeric_limits<T>::infinity();
-      rest[k] = apply(exp, j + 16 <= n ? load16(x + j) : load16(Tail<T>(x + j, n - j, lowest).t));
-      if (store) store16(e + j, rest[k]);  // e has room for a whole vector
+      rest[k] = apply(exp, j + 16 <= n ? load16(x + j) : load_head(x + j, n - j, lowest));
+      if (store) store_head(e + j, rest[k], j + 16 <= n ? 16 : n - j);
     }
     total.add(rest[0], rest[1], rest[2], rest[3]);
   }
@@ -126,8 +134,8 @@ void block_max(const T* x, long n, BlockSum* sum) {
   sum->max = max_of(x, n);
 }
 
-template <bool store, class T>
-SOFTGRAD_INLINE void block_sum_into(const T* x, T* e, long n, T max, BlockSum* sum) {
+template <bool store, class T, class F>
+SOFTGRAD_INLINE void block_sum_into(const T* x, T* e, long n, T max, BlockSum* sum, F&& meanwhile) {
   *sum = {max, 0, 0, 0, 0, 0};
   if (!finite(max)) {  // nothing to add, unless a NaN hides behind -inf
     if (any_nan(x, n, 1)) sum->hi = std::numeric_limits<double>::quiet_NaN();
@@ -135,11 +143,18 @@ SOFTGRAD_INLINE void block_sum_into(const T* x, T* e, long n, T max, BlockSum* s
   }
   FastExp<T> exp = fast_exp(max, &sum->exponent);
   sum->offset = exp.offset[0];
-  sum_exp<store>(x, e, n, exp, sum->hi, sum->lo);
+  sum_exp<store>(x, e, n, exp, sum->hi, sum->lo, meanwhile);
 }
 template <class T>
 void block_sum(const T* x, long n, BlockSum* sum) {
-  block_sum_into<false, T>(x, nullptr, n, max_of(x, n), sum);
+  // What follows a whole block in memory is needed next; along short rows the processor finds that
+  // out by itself. (GCC drops a lambda that only fetches as one without effects, unless inlined.)
+  const bool whole = n == block_classes;
+  auto fetch_next = [&](long j) __attribute__((always_inline)) {
+    if (whole)
+      for (int k = 0; k < 64; k += 16) fetch16(after(x, n + j + k));
+  };
+  block_sum_into<false, T>(x, nullptr, n, max_of(x, n), sum, fetch_next);
 }
 
 // The sum of exp((x - max) / T) over the classes that are not a maximum, in more than the logits'
@@ -169,7 +184,7 @@ SOFTGRAD_INLINE void careful_sum(const T* x, long n, double max, double temperat
   };
   long j = 0;
   for (; j + 16 <= n; j += 16) step(load16d(x + j));
-  if (j < n) step(load16d(Tail<T>(x + j, n - j, -std::numeric_limits<T>::infinity()).t));
+  if (j < n) step(to_double(load_head(x + j, n - j, -std::numeric_limits<T>::infinity())));
   DD s = combine_lanes(total);
   *sum = {max, 0, 0, s.hi[0] * Exp::unbias, s.lo[0] * Exp::unbias, sum_lanes(ties)};
 }

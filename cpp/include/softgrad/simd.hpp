@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -148,6 +149,26 @@ struct D16 {
   vd v[regs_d];
 };
 
+// Element types know their register, their sixteen lanes, and how many registers these take.
+template <class T>
+struct LanesOf;
+template <>
+struct LanesOf<float> {
+  using type = F16;
+  using reg = vf;
+};
+template <>
+struct LanesOf<double> {
+  using type = D16;
+  using reg = vd;
+};
+template <class T>
+using Lanes = typename LanesOf<T>::type;
+template <class T>
+using Register = typename LanesOf<T>::reg;
+template <class T>
+constexpr int registers = sizeof(T) == 4 ? regs_f : regs_d;
+
 #define SOFTGRAD_EACH_F _Pragma("GCC unroll 4") for (int i = 0; i < regs_f; i++)
 #define SOFTGRAD_EACH_D _Pragma("GCC unroll 8") for (int i = 0; i < regs_d; i++)
 
@@ -184,12 +205,39 @@ SOFTGRAD_INLINE void stream16(double* p, const D16& a) {
   SOFTGRAD_EACH_D stream(p + i * width_d, a.v[i]);
 }
 
+// Asks for the cache lines of sixteen numbers, into the second level.
+template <class T>
+SOFTGRAD_INLINE void fetch16(const T* p) {
+  __builtin_prefetch(p, 0, 2);
+  if (sizeof(T) == 8) __builtin_prefetch(p + 8, 0, 2);
+}
+
+// An address to fetch from, which may lie outside of the array.
+template <class T>
+SOFTGRAD_INLINE const T* after(const T* p, long n) {
+  return reinterpret_cast<const T*>(reinterpret_cast<std::uintptr_t>(p) +
+                                    static_cast<std::uintptr_t>(n) * sizeof(T));
+}
+
+// One register.
+SOFTGRAD_INLINE vf load_register(const float* p) { return *(const vf_any*)p; }
+SOFTGRAD_INLINE vd load_register(const double* p) { return *(const vd_any*)p; }
+SOFTGRAD_INLINE void store_register(float* p, vf a) { *(vf_any*)p = a; }
+SOFTGRAD_INLINE void store_register(double* p, vd a) { *(vd_any*)p = a; }
+
 // Sixteen numbers of memory as doubles, and back with one rounding.
+// (GCC 12 builds __builtin_convertvector from halves of the register.)
 SOFTGRAD_INLINE D16 load16d(const float* p) {
   D16 r;
   SOFTGRAD_EACH_D {
+#if SOFTGRAD_VECTOR_BYTES == 64
+    r.v[i] = (vd)_mm512_cvtps_pd(_mm256_loadu_ps(p + i * width_d));
+#elif SOFTGRAD_VECTOR_BYTES == 32
+    r.v[i] = (vd)_mm256_cvtps_pd(_mm_loadu_ps(p + i * width_d));
+#else
     vhf h = *(const vhf_any*)(p + i * width_d);
     r.v[i] = __builtin_convertvector(h, vd);
+#endif
   }
   return r;
 }
@@ -201,6 +249,10 @@ SOFTGRAD_INLINE F16 to_float(const D16& a) {
   r.v[0] = (vf)_mm512_castpd_ps(
       _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.v[0]))),
                          _mm256_castps_pd(_mm512_cvtpd_ps((__m512d)a.v[1])), 1));
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  for (int i = 0; i < 2; i++)
+    r.v[i] = (vf)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)a.v[2 * i + 1]),
+                                 _mm256_cvtpd_ps((__m256d)a.v[2 * i]));
 #else
   alignas(64) float t[lanes];
   SOFTGRAD_EACH_D*(vhf_any*)(t + i * width_d) = __builtin_convertvector(a.v[i], vhf);
@@ -228,29 +280,93 @@ SOFTGRAD_INLINE D16 to_double(const F16& a) {
 }
 SOFTGRAD_INLINE D16 to_double(const D16& a) { return a; }
 SOFTGRAD_INLINE void store16d(float* p, const D16& a) {
-#if SOFTGRAD_VECTOR_BYTES == 64
+#if SOFTGRAD_VECTOR_BYTES >= 32
   store16(p, to_float(a));
 #else
   SOFTGRAD_EACH_D*(vhf_any*)(p + i * width_d) = __builtin_convertvector(a.v[i], vhf);
 #endif
 }
 SOFTGRAD_INLINE void store16d(double* p, const D16& a) { store16(p, a); }
-SOFTGRAD_INLINE void stream16d(float* p, const D16& a) { stream16(p, to_float(a)); }
-SOFTGRAD_INLINE void stream16d(double* p, const D16& a) { stream16(p, a); }
-
-// The first n < 16 numbers of memory; the other lanes hold `fill`.
+// Doubles rounded to the element type.
 template <class T>
-SOFTGRAD_INLINE void copy_head(T* to, const T* from, long n) {
-  for (long k = 0; k < n; k++) to[k] = from[k];
+SOFTGRAD_INLINE auto to_element(const D16& a) {
+  if constexpr (sizeof(T) == 4)
+    return to_float(a);
+  else
+    return a;
 }
-template <class T>
-struct Tail {
+
+template <class V, class T>
+SOFTGRAD_INLINE V load_head_by_lanes(const T* p, long n, T fill) {
   alignas(64) T t[lanes];
-  SOFTGRAD_INLINE Tail(const T* p, long n, T fill) {
-    for (int k = 0; k < lanes; k++) t[k] = fill;
-    copy_head(t, p, n);
+#pragma GCC unroll 1
+  for (long k = 0; k < lanes; k++) t[k] = k < n ? p[k] : fill;
+  return load16(t);
+}
+template <class V, class T>
+SOFTGRAD_INLINE void store_head_by_lanes(T* p, const V& a, long n) {
+  alignas(64) T t[lanes];
+  store16(t, a);
+  for (long k = 0; k < n; k++) p[k] = t[k];
+}
+// The first n <= 16 numbers of memory; the other lanes hold `fill`. And back.
+SOFTGRAD_INLINE F16 load_head(const float* p, long n, float fill) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+  return {{(vf)_mm512_mask_loadu_ps((__m512)splat(fill), mask, p)}};
+#else
+  return load_head_by_lanes<F16>(p, n, fill);
+#endif
+}
+SOFTGRAD_INLINE D16 load_head(const double* p, long n, double fill) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  const unsigned mask = (1u << n) - 1;
+  const __m512d other = (__m512d)splat(fill);
+  return {{(vd)_mm512_mask_loadu_pd(other, static_cast<__mmask8>(mask & 255), p),
+           (vd)_mm512_mask_loadu_pd(other, static_cast<__mmask8>(mask >> 8), p + 8)}};
+#else
+  return load_head_by_lanes<D16>(p, n, fill);
+#endif
+}
+SOFTGRAD_INLINE void store_head(float* p, const F16& a, long n) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), (__m512)a.v[0]);
+#else
+  store_head_by_lanes(p, a, n);
+#endif
+}
+SOFTGRAD_INLINE void store_head(double* p, const D16& a, long n) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  const unsigned mask = (1u << n) - 1;
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask & 255), (__m512d)a.v[0]);
+  _mm512_mask_storeu_pd(p + 8, static_cast<__mmask8>(mask >> 8), (__m512d)a.v[1]);
+#else
+  store_head_by_lanes(p, a, n);
+#endif
+}
+
+// The numbers of two registers in turn: a perfect shuffle, whose first half is `low`.
+template <int half, class R, int... k>
+SOFTGRAD_INLINE R interleave(R a, R b, std::integer_sequence<int, k...>) {
+  constexpr int w = sizeof...(k);
+  return __builtin_shufflevector(a, b, ((half * w + k) / 2 + (k % 2 ? w : 0))...);
+}
+// w registers of w numbers, transposed by log2(w) perfect shuffles.
+template <class T>
+SOFTGRAD_INLINE void transpose(Register<T>* a) {
+  constexpr int w = lanes / registers<T>;
+  using Order = std::make_integer_sequence<int, w>;
+  for (int round = 1; round < w; round *= 2) {
+    Register<T> b[w];
+#pragma GCC unroll 8
+    for (int i = 0; i < w / 2; i++) {
+      b[2 * i] = interleave<0>(a[i], a[i + w / 2], Order{});
+      b[2 * i + 1] = interleave<1>(a[i], a[i + w / 2], Order{});
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < w; i++) a[i] = b[i];
   }
-};
+}
 
 // The lanes combined by a fixed tree (0+8, 1+9, ...; then 4, 2, 1).
 SOFTGRAD_INLINE double sum_lanes(const D16& a) {
@@ -308,18 +424,6 @@ SOFTGRAD_INLINE bool any_equal(const D16& a, double b) {
   SOFTGRAD_EACH_D r |= a.v[i] == splat(b);
   return any_lane(r);
 }
-
-// Element types know their lane type.
-template <class T>
-struct LanesOf;
-template <>
-struct LanesOf<float> {
-  using type = F16;
-};
-template <>
-struct LanesOf<double> {
-  using type = D16;
-};
 
 SOFTGRAD_INLINE F16 max16(const F16& a, const F16& b) {
   F16 r;
