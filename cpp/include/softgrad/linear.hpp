@@ -255,22 +255,20 @@ inline double dual_row(double* p, const double* change, const double* log_q, lon
     whole += p[c];
   }
   const double inverse = 1.0 / whole;
-  alignas(64) double part[lanes] = {};
+  D16 part = all16(0.0);
   for (long c = 0; c < classes; c += lanes) {
     const long n = classes - c < lanes ? classes - c : lanes;
-    Tail<double> a(p + c, n, 0.0), q(log_q + c, n, 0.0);
+    D16 alpha = load_head(p + c, n, 0.0);
+    const D16 q = load_head(log_q + c, n, 0.0);
     SOFTGRAD_EACH_D {
-      const vd alpha = *(const vd*)(a.t + i * width_d) * inverse;
-      *(vd*)(a.t + i * width_d) = alpha;
-      const vd log_alpha = log_dd<true>({maximum(alpha, splat(1e-260)), vd{}}).hi;
+      alpha.v[i] = alpha.v[i] * inverse;
+      const vd log_alpha = log_dd<true>({maximum(alpha.v[i], splat(1e-260)), vd{}}).hi;
       // -inf * 0 is NaN: a class with q = 0 and alpha = 0 adds nothing.
-      const vd bounded = maximum(splat(-1e300), *(const vd*)(q.t + i * width_d));
-      *(vd*)(part + i * width_d) =
-          fma(alpha, log_alpha - bounded, *(const vd*)(part + i * width_d));
+      part.v[i] = fma(alpha.v[i], log_alpha - maximum(splat(-1e300), q.v[i]), part.v[i]);
     }
-    copy_head(p + c, a.t, n);
+    store_head(p + c, alpha, n);
   }
-  return sum_lanes(load16(part));
+  return sum_lanes(part);
 }
 
 }  // namespace softgrad::SOFTGRAD_ISA
