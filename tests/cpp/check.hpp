@@ -213,5 +213,6 @@ struct Truth {
 
 void check_rows(const softgrad::KernelTable& table);
 void check_batches();
+void check_linear(const softgrad::KernelTable& table);
 
 }  // namespace check
