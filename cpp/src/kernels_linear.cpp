@@ -7,7 +7,7 @@ namespace softgrad::SOFTGRAD_ISA {
 
 template <class T>
 static constexpr LinearKernels<T> linear_kernels() {
-  return {RegisterOf<T>::width,  forward<T>,
+  return {LanesOf<T>::width,     forward<T>,
           backward<T>,           standardize<T, std::uint8_t>,
           standardize<T, float>, standardize<T, double>};
 }

@@ -16,30 +16,15 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
-template <class T>
-struct RegisterOf;
-template <>
-struct RegisterOf<float> {
-  using type = vf;
-  using any = vf_any;
-  static constexpr int width = width_f;
-};
-template <>
-struct RegisterOf<double> {
-  using type = vd;
-  using any = vd_any;
-  static constexpr int width = width_d;
-};
-
 // Accumulators that leave room for a tile's weights and one number of the rows.
 constexpr int accumulators = vector_bytes == 64 ? 24 : 12;
 
 template <class T, int registers, int count>
 SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long features,
                                   const T* weight, const T* bias, T* z, std::ptrdiff_t z_stride) {
-  using V = typename RegisterOf<T>::type;
-  using Any = typename RegisterOf<T>::any;
-  constexpr int width = RegisterOf<T>::width;
+  using V = Register<T>;
+  using Any = typename LanesOf<T>::any;
+  constexpr int width = LanesOf<T>::width;
   V sum[count][registers];
 #pragma GCC unroll 24
   for (int i = 0; i < count; i++)
@@ -105,9 +90,9 @@ template <class T, int registers, int count>
 SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, long rows,
                                        const T* residual, std::ptrdiff_t residual_stride,
                                        double* gradient) {
-  using V = typename RegisterOf<T>::type;
-  using Any = typename RegisterOf<T>::any;
-  constexpr int width = RegisterOf<T>::width;
+  using V = Register<T>;
+  using Any = typename LanesOf<T>::any;
+  constexpr int width = LanesOf<T>::width;
   V sum[count][registers];
 #pragma GCC unroll 24
   for (int d = 0; d < count; d++)
@@ -134,7 +119,7 @@ SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, lo
 template <class T, int registers>
 void backward_tile(const T* x, std::ptrdiff_t row_stride, long rows, long features,
                    const T* residual, std::ptrdiff_t residual_stride, double* gradient) {
-  constexpr int width = RegisterOf<T>::width;
+  constexpr int width = LanesOf<T>::width;
   constexpr int most = accumulators / registers > 16 ? 16 : accumulators / registers;
   long d = 0;
   for (; d + most <= features; d += most)

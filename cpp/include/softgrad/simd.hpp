@@ -156,11 +156,15 @@ template <>
 struct LanesOf<float> {
   using type = F16;
   using reg = vf;
+  using any = vf_any;  // the register at any address
+  static constexpr int width = width_f;
 };
 template <>
 struct LanesOf<double> {
   using type = D16;
   using reg = vd;
+  using any = vd_any;
+  static constexpr int width = width_d;
 };
 template <class T>
 using Lanes = typename LanesOf<T>::type;
