@@ -1,7 +1,12 @@
 // Rows of a linear model as the passes of linear_batch.hpp read them.
 //
 // Everything that could make a pass read outside an array is checked once, when the object is made;
-// a pass itself checks only the shapes of the few arrays that it is given.
+// a pass itself checks only the shapes of the few arrays that it is given. The arrays are kept, not
+// copied: targets and the indices of a sparse matrix must stay as they were checked.
+//
+// A pass releases the GIL and calls nothing of Python meanwhile. Several threads may use one object
+// at once: the first one has its workspace, the others allocate their own. The workspace lives as
+// long as the object, (features + 1) x padded doubles for each of at most 16 groups of rows.
 #include "linear.hpp"
 
 #include <nanobind/stl/optional.h>
@@ -72,6 +77,9 @@ class PyLinearRows {
                long outputs)
       : kept_{values, row_start, column, mean, inverse_scale, target, weight} {
     expect(outputs >= 1 && features >= 0, "no outputs");
+    // so that the size of packed parameters in bytes is a number
+    constexpr long most = 1L << 56;
+    expect(outputs < most && features < most / (outputs + 16), "too many parameters");
     d_.features = features, d_.outputs = outputs;
     if (row_start.is_none()) {
       PyArrayObject* x = array_of(values, -1, 2, "X");

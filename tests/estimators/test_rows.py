@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -177,6 +180,39 @@ def test_threads_change_no_bit_and_neither_does_fma_width(rng, shape, store):
         _native.set_instruction_set(used)
 
 
+@pytest.mark.parametrize("store", [np.float32, "csr"])
+def test_several_python_threads_share_one_object(rng, store):
+    """Passes of different kinds at once on the same rows: the bits of one after the other."""
+    rows, _ = make(rng, (3000, 40, 6), store)
+    size = (rows.n_features + 1, rows.n_outputs)
+    w, v = rng.standard_normal(size) * 0.3, rng.standard_normal(size)
+
+    def loss():
+        gradient = np.zeros(size)
+        return rows.loss_and_grad(w, gradient, None), gradient.tobytes()
+
+    def product():
+        result = np.zeros(size)
+        rows.hessian_product(v, result, None, w)
+        return result.tobytes()
+
+    def dual():
+        gradient, logs = np.zeros(size), np.zeros(rows.n_outputs)
+        return rows.dual(w, v, gradient, logs), gradient.tobytes(), logs.tobytes()
+
+    passes = [loss, product, dual]
+    alone = [run() for run in passes]
+    start = threading.Barrier(4)
+
+    def work(first):
+        start.wait()
+        return [(k, passes[k]()) for k in ((first + i) % 3 for i in range(30))]
+
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(work, range(4)):
+            assert all(bits == alone[k] for k, bits in got)
+
+
 def test_what_could_read_outside_is_refused(rng):
     X = rng.standard_normal((4, 3))
     y = np.array([0, 1, 2, 0])
@@ -198,6 +234,10 @@ def test_what_could_read_outside_is_refused(rng):
         rows(X.astype(np.int64))
     with pytest.raises(ValueError, match="length"):
         rows(weight=np.ones(3))
+    index = (np.zeros(2, np.int64), np.zeros(0, np.int64))
+    for features in (2**62, 2**63 - 1):
+        with pytest.raises(ValueError, match="too many"):
+            rows(np.zeros(0), (*index, features, None, None), y[:1])
     csr = sparse.csr_array(X)
     good = [csr.indptr.copy(), csr.indices.copy()]
     for which, at, value in ((0, 1, 90), (0, -1, 13), (0, 0, -1), (1, 2, 3), (1, 2, -1)):

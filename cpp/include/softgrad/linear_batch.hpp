@@ -48,7 +48,8 @@ struct LinearRows {
   }
 };
 
-// Sum of doubles with the rounding errors carried along.
+// Sum of doubles with the rounding errors carried along: at most 2^-53 of the result plus
+// n 2^-105 sum |a| for n terms. Not finite where a term is not.
 struct Total {
   double hi = 0, lo = 0;
   void add(double a) {
@@ -103,15 +104,19 @@ struct LinearWorkspace {
 };
 
 // Weights (features + 1, outputs), row by row, the last row the bias; packed for T.
+//
+// They lie in the caller's memory, which must not be packed into again while these are in use.
+// The tiles fit the registers of one instruction set, whose kernels are kept with them: another
+// thread may make another set the active one at any time.
 template <class T>
 class PackedWeights {
  public:
   PackedWeights(std::vector<T>& memory, const double* weights, long features, long outputs,
                 bool sparse)
-      : data(memory) {
+      : kernels(active()), data(memory) {
     constexpr long unit = 64 / sizeof(T);
     padded = (outputs + unit - 1) / unit * unit;
-    const long width = sparse ? padded : kernels().width;
+    const long width = sparse ? padded : kernels.width;
     for (long left = padded / width, first = 0; left > 0;) {
       const long registers = sparse ? 1 : left > 4 ? 3 : left == 4 ? 2 : left;
       tiles.push_back({first * width, registers, registers * width});
@@ -127,7 +132,7 @@ class PackedWeights {
       *to++ = c < outputs ? static_cast<T>(weights[features * outputs + c]) : T(0);
     bias = data.data() + features * padded;
   }
-  static const LinearKernels<T>& kernels() {
+  static const LinearKernels<T>& active() {
     if constexpr (sizeof(T) == 4)
       return active_kernels().linear().f32;
     else
@@ -137,6 +142,7 @@ class PackedWeights {
   struct Tile {
     long first, registers, columns;
   };
+  const LinearKernels<T>& kernels;
   std::vector<Tile> tiles;
   std::vector<T>& data;
   const T* bias;
@@ -181,7 +187,7 @@ class LinearBlock {
   void take(long start, long count) {
     first = start, n = count, squared = false;
     if (d.sparse()) return;
-    const LinearKernels<T>& k = PackedWeights<T>::kernels();
+    const LinearKernels<T>& k = PackedWeights<T>::active();
     for (long i = 0; i < n; i++) {
       T* to = x.data() + i * d.features;
       const std::ptrdiff_t at = (first + i) * d.row_stride;
@@ -219,9 +225,8 @@ class LinearBlock {
     }
     const T* data = w.data.data();
     for (const auto& t : w.tiles) {
-      PackedWeights<T>::kernels().forward(x.data(), d.features, n, d.features, data,
-                                          w.bias + t.first, static_cast<int>(t.registers),
-                                          z + t.first, padded);
+      w.kernels.forward(x.data(), d.features, n, d.features, data, w.bias + t.first,
+                        static_cast<int>(t.registers), z + t.first, padded);
       data += d.features * t.columns;
     }
   }
@@ -252,13 +257,14 @@ class LinearBlock {
       }
     }
     for (const auto& t : w.tiles) {
-      PackedWeights<T>::kernels().backward(x.data(), d.features, n, d.features, residual + t.first,
-                                           padded, static_cast<int>(t.registers), gradient);
+      w.kernels.backward(x.data(), d.features, n, d.features, residual + t.first, padded,
+                         static_cast<int>(t.registers), gradient);
       gradient += d.features * t.columns;
     }
   }
 
-  // From now on the block holds the squares of its numbers (until the next take).
+  // From now on the block holds the squares of its numbers (until the next take), rounded to T, or
+  // to float for float rows of a sparse matrix: |x| at most 1e19 in float, 1e154 in double.
   void square() {
     for (T& v : x) v *= v;
     squared = true;
@@ -289,7 +295,18 @@ Rows<const T> read_only(const Rows<T>& r) {
   return c;
 }
 
-// A pass: `prepare(thread-local state)` per group, `block` turns a block into residuals.
+// Work of a pass as parallel_for counts it: eight multiplications and additions are one element.
+inline double linear_work(const LinearRows& d, long padded) {
+  const double numbers =
+      d.sparse() ? double(d.rows ? d.stored(0, d.rows) : 0) : double(d.rows) * double(d.features);
+  return numbers * double(padded) / 8;
+}
+
+// A pass: `work.state(block)` is made once per group, `work.residuals` turns a block of rows into
+// residuals, whose product with the rows is added to `gradient` (features + 1, outputs) and whose
+// sums are added to `sums`. Error of a sum over n rows in blocks of b, besides that of the
+// residuals: at most ((b + 3) u + (n / b + 16) 2^-53) sum_i |s_i x_id r_ic|, u = 2^-24 or 2^-53.
+// Each group has its own (features + 1) x padded doubles, kept in `memory` for the next pass.
 template <class T, class Work>
 void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work,
                  LinearWorkspace& memory, double* gradient, LinearSums* sums) {
@@ -297,10 +314,7 @@ void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work,
   const std::size_t size = static_cast<std::size_t>((d.features + 1) * like.padded);
   std::vector<LinearSums> parts(static_cast<std::size_t>(cut.groups));
   if (memory.gradients.size() < parts.size()) memory.gradients.resize(parts.size());
-  const double work_size = (d.sparse() ? double(d.rows ? d.stored(0, d.rows) : 0)
-                                       : double(d.rows) * double(d.features)) *
-                           double(like.padded) / 8;
-  parallel_for(cut.groups, work_size, [&](long g) {
+  parallel_for(cut.groups, linear_work(d, like.padded), [&](long g) {
     LinearSums& part = parts[static_cast<std::size_t>(g)];
     std::vector<double>& own = memory.gradients[static_cast<std::size_t>(g)];
     own.assign(size, 0.0);
@@ -337,6 +351,8 @@ struct LinearState {
     const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(scratch.data());
     aligned = scratch.data() + (64 - at % 64) % 64 / sizeof(T);
   }
+  LinearState(const LinearState&) = delete;  // `aligned` points into it
+  LinearState& operator=(const LinearState&) = delete;
   long classes, stride;
   std::vector<T> z, wide;
   std::vector<double> hi, lo;
@@ -368,6 +384,11 @@ void weigh(const LinearBlock<T>& block, T* residual) {
 
 // Loss and gradient; the probabilities are kept for Hessian products where `probabilities` is
 // given, (rows, outputs) in float32.
+//
+// With u = 2^-24 or 2^-53 and e_i the largest error of a logit of row i (see linear.hpp; numbers
+// and weights are rounded to T first, which adds 4 u): a loss is right to 2 e_i + 3 u loss, a
+// residual to 2 e_i p + 10 u (p + y), a kept probability to as much and 2^-24 p. A target's
+// probability is kept as 1 + (p - 1), to u absolutely.
 template <class T>
 struct LossWork {
   const LinearRows& d;
@@ -405,6 +426,10 @@ struct LossWork {
 };
 
 // sum_i s_i (diag p_i - p_i p_i^T) (direction^T x_i) (x_i, 1)^T
+//
+// With v = direction^T x_i and e_i, f_i the largest errors of the logits z_i and of v: a residual
+// is right to p (2 f_i + (8 e_i + 52 u) max |v|). Kept probabilities stand for themselves (no e_i);
+// as products.hpp shifts v, those whose sum is 1 + t have 2 |t| p max |v| more.
 template <class T>
 struct CurvatureWork {
   const LinearRows& d;
@@ -454,7 +479,7 @@ struct CurvatureWork {
 };
 
 // Sums over the rows that the diagonal of the Hessian consists of, with q = s p (1 - p):
-// sum q x (and sum q as its bias), or sum q x^2.
+// sum q x (and sum q as its bias), or sum q x^2. Error of q: s p (2 e_i + 16 u) as for LossWork.
 template <class T>
 struct MomentWork {
   const LinearRows& d;
@@ -489,7 +514,10 @@ struct MomentWork {
 // step that changes its logits by u and its probabilities to q: the mixture (1 - m) p + m q with
 //   u^T (diag p_m - p_m p_m^T) u = 2 (lse(z + u) - lse(z) - p.u),   the loss's own growth,
 // or the mixture of largest curvature if none has as much. Rows whose model promised no less than
-// the truth stay as they are. Returns m.
+// the truth stay as they are. Returns m, at most 1/2; 0 where something is not finite.
+//
+// u: at most 1e150. Computed in double from p and q as they are kept; an error e of u changes the
+// growth by 2 e, hence m by about 4 e / sqrt(slope^2 - 4 bend (wanted - now)).
 template <class T>
 double secant_mixture(const T* u, const float* p, const float* q, long classes) {
   double p1 = 0, p2 = 0, q1 = 0, q2 = 0;
@@ -521,8 +549,7 @@ template <class T>
 void linear_secant(const LinearRows& d, const PackedWeights<T>& step, float* kept,
                    const float* trial) {
   const LinearCut cut = LinearCut::of(d);
-  const double work_size = double(d.rows) * double(d.features) * double(step.padded) / 8;
-  parallel_for(cut.groups, work_size, [&](long g) {
+  parallel_for(cut.groups, linear_work(d, step.padded), [&](long g) {
     LinearBlock<T> block(d, cut.block, step.padded);
     std::vector<T> u(static_cast<std::size_t>(cut.block * step.padded));
     const long stop = std::min(d.rows, (g + 1) * cut.group);
@@ -552,6 +579,10 @@ void linear_secant(const LinearRows& d, const PackedWeights<T>& step, float* kep
 // probabilities, against q = softmax((W + step)^T x + b + step_b):
 // divergence = sum s KL(alpha || q), loss = sum s CE of q, log_probability = sum s log q,
 // gradient = sum s (alpha - onehot(y)) (x, 1)^T.
+//
+// With v = step^T x, e the errors of the logits of both products together and n classes: alpha is
+// right to (4 e + (n + 30) 2^-53) 4 (1 + max |v|) (p + alpha), log q to 2 e and 1 ULP. A log q
+// below -1e300 counts as that.
 struct DualWork {
   const LinearRows& d;
   const PackedWeights<double>&at, &step;
