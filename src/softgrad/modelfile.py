@@ -109,7 +109,7 @@ def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> N
 
 
 def _proof(model: SoftmaxRegression) -> dict[str, Any]:
-    """How far from the minimum the fit stopped; nothing of a streaming fit, which has no minimum."""
+    """How far from the minimum the fit stopped; nothing of a streaming fit, which has none."""
     if not hasattr(model, "gap_"):
         return {}
     return {

@@ -32,7 +32,7 @@ def digits(tmp_path_factory):
 def test_train_digits(digits):
     done, folder = digits
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ("gradient agrees", "loss", "accuracy", "rows/s", "Converged", "Confusion matrix"):
+    for words in ("gradient agrees", "loss", "accuracy", "gap ≤", "Converged", "Confusion matrix"):
         assert words in done.stdout
     for name in ("model.softgrad", "metrics.json", "report.html"):
         assert f"{folder / name}" in done.stdout

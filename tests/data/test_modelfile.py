@@ -108,7 +108,10 @@ def test_every_flipped_byte_of_the_arrays_is_refused(tmp_path):
 
 
 def rewrite(path, header=None, without=(), **arrays):
-    """The archive with some members changed or left out of the header, and its checksums made to fit where they exist."""
+    """The archive with some members changed, and its checksums made to fit where they exist.
+
+    ``without`` are to be missing in the header.
+    """
     import hashlib
     import io
 

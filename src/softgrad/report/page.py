@@ -9,6 +9,7 @@ from string import Template
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.data import Dataset
 from softgrad.report import figures
 from softgrad.report.run import Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
@@ -36,7 +37,7 @@ def render(run: Run, version: str) -> str:
 
 def _summary(run: Run) -> str:
     return (
-        f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.X.shape[1])}"
+        f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.n_features)}"
         f" features, {len(run.model.classes_)} classes. Measured on"
         f" {count_text(run.validation.n_rows)} validation rows that took no part in training."
     )
@@ -139,7 +140,9 @@ def _weights(run: Run, classes: list[str]) -> str:
         note = "What each pixel says: red speaks for the class, blue against it."
         return _section("Weights", note, f'<div class="images">{images}</div>')
     if shape is None and len(coef) <= figures.MOST_CLASSES_WITH_COUNTS:
-        deviation = column_deviation(run.train.X)
+        deviation = (
+            column_deviation(run.train.X) if isinstance(run.train, Dataset) else run.train.deviation
+        )
         names = run.train.feature_names or [str(i + 1) for i in range(coef.shape[1])]
         figure = figures.strongest_weights(coef * deviation, names, shown)
         note = (
@@ -151,6 +154,9 @@ def _weights(run: Run, classes: list[str]) -> str:
 
 
 def _hardest(run: Run, classes: list[str]) -> str:
+    """Examples, where the rows are still there to be shown."""
+    if not isinstance(run.validation, Dataset):
+        return ""
     shape = run.validation.image_shape
     texts = run.validation.texts
     if (shape is None and texts is None) or run.metrics.accuracy == 1.0:
