@@ -157,9 +157,11 @@ def _print_run(run: Run, out: Console) -> None:
     solution = run.model.solution_
     out.print()
     if solution.converged:
+        among = "" if np.isfinite(run.C) else " among weights up to ten times as large"
         out.print(
-            f"[green]Converged[/] in {seconds_text(run.seconds)}, {solution.iterations} iterations:"
-            f" the objective is proven to be within {run.model.gap_:.0e} of its minimum.",
+            f"[green]Converged[/] in {seconds_text(run.seconds)}, {solution.iterations} iterations"
+            f" of {run.model.solver_}: the objective is proven to be within"
+            f" {run.model.gap_:.0e} (relative) of its minimum{among}.",
             soft_wrap=True,
         )
     else:

@@ -213,7 +213,8 @@ def _spans_decades(axes: Any) -> bool:
 
 
 def _plain_log_ticks(axes: Any) -> None:
-    """0.2, 0.5, 1, 2 instead of powers of ten: a loss rarely spans two of them."""
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """0.2, 0.5, 1, 2 instead of powers of ten, which a loss rarely spans two of."""
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

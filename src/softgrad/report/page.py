@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softgrad.data import Dataset
+from softgrad.data.streamed import StreamedData
 from softgrad.report import figures
 from softgrad.report.run import Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
@@ -72,7 +74,7 @@ def _sections(run: Run) -> list[str]:
     sections = [
         _section(
             "Learning curve",
-            "Where the two losses part, the model learns what is particular to the training rows.",
+            _curve_note(run),
             f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
             f"<figure>{figures.gap_curve(run.history)}</figure></div>",
         )
@@ -84,6 +86,17 @@ def _sections(run: Run) -> list[str]:
         _section("Details", "", _details(run)),
     ]
     return [section for section in sections if section]
+
+
+def _curve_note(run: Run) -> str:
+    note = "Where the two losses part, the model learns what is particular to the training rows."
+    if isinstance(run.validation, StreamedData):
+        watched = run.validation.sample.n_rows
+        if watched < run.validation.n_rows:
+            note += f" The red line is that of {count_text(watched)} validation rows."
+    if any(math.isnan(point.gap) for point in run.history):
+        note += " No distance is known where the problem was first solved with stronger penalties."
+    return note
 
 
 def _section(title: str, note: str, content: str) -> str:
@@ -117,10 +130,11 @@ def _mistakes(run: Run, classes: list[str]) -> str:
     order = np.argsort(-mistakes, axis=None, kind="stable")[:3]
     pairs = [np.unravel_index(index, mistakes.shape) for index in order if mistakes.flat[index]]
     named = ", ".join(
-        f"{classes[true]} taken for {classes[predicted]} ({mistakes[true, predicted]})"
+        f"{classes[true]} taken for {classes[predicted]} ({mistakes[true, predicted]:,})"
         for true, predicted in pairs
     )
-    return f"{total} of {run.metrics.n_rows} rows are wrong. Most often: {named}."
+    of_all = f"{count_text(total)} of {count_text(run.metrics.n_rows)} rows are wrong."
+    return f"{of_all} Most often: {named}."
 
 
 def _weights(run: Run, classes: list[str]) -> str:

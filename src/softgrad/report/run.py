@@ -65,6 +65,7 @@ class Run:
             "solver": self.model.solver_,
             "iterations": solution.iterations,
             "evaluations": solution.evaluations,
+            "hessian_products": solution.products,
             "converged": solution.converged,
             "interrupted": self.interrupted,
             "confusion": self.metrics.confusion.tolist(),
