@@ -149,6 +149,7 @@ def test_a_gap_that_is_not_known_is_said_and_not_drawn():
     assert "No distance is known where" in render(run, "1")
     assert "No distance is known where" not in render(replace(run, history=run.history[1:]), "1")
     run.model.gap_ = float("nan")
+    assert "not known (tolerance 1e-06)" in render(run, "1")
     assert run.as_json()["gap"] is None
 
 

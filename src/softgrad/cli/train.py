@@ -113,7 +113,12 @@ def _fit(task: Task, options: Options, out: Console) -> Run:
         gradient_check=check,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
-        status=explain(model.solution_, tol=options.tol, penalized=np.isfinite(options.C)),
+        status=explain(
+            model.solution_,
+            tol=options.tol,
+            penalized=np.isfinite(options.C),
+            command_line=True,
+        ),
         interrupted=interrupted,
     )
 

@@ -211,6 +211,14 @@ def _sure(probability: float) -> str:
     return "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
 
 
+def _distance(run: Run) -> str:
+    gap = run.model.gap_
+    if not gap < 1.0:  # or NaN; the minimum is not below zero
+        return f"not known (tolerance {run.model.tol:g})"
+    how = "at most" if run.model.solution_.certified else "about"
+    return f"{how} {gap:.1e} of the objective (tolerance {run.model.tol:g})"
+
+
 def _details(run: Run) -> str:
     solution = run.model.solution_
     check = run.gradient_check
@@ -224,10 +232,7 @@ def _details(run: Run) -> str:
         ),
         "Stopped because": solution.status.value,
         "Objective reached": f"{solution.value:.8g}",
-        "Distance to the minimum": (
-            f"{'at most' if solution.certified else 'about'} {run.model.gap_:.1e} of the objective"
-            f" (tolerance {run.model.tol:g})"
-        ),
+        "Distance to the minimum": _distance(run),
         "Gradient check": (
             f"relative error {check.relative_error:.1e} over {check.directions} directions,"
             f" limit {check.tolerance:g}"
