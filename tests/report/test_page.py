@@ -111,6 +111,7 @@ def test_a_page_is_whole_and_needs_nothing_else(n_classes, image):
     assert page.tags.count("img") >= expected
     assert f"{run.metrics.accuracy:.2%}" in text
     assert f"{run.metrics.log_loss:.4f}" in text
+    assert f"iterations, proven to {run.model.gap_:.0e}" in text
 
 
 def test_figures_take_the_colours_of_the_page():

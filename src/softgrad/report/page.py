@@ -59,10 +59,15 @@ def _tiles(run: Run) -> list[str]:
         _tile(f"{run.metrics.accuracy:.2%}", "accuracy"),
         _tile(f"{run.metrics.log_loss:.4f}", "log-loss (nats)"),
         _tile(f"{run.metrics.ece:.2%}", "calibration error"),
-        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations"),
+        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations{_proven(run)}"),
         _tile(memory, "peak memory"),
         _tile(f"{check.relative_error:.0e}", "gradient error against finite differences", state),
     ]
+
+
+def _proven(run: Run) -> str:
+    solution = run.model.solution_
+    return f", proven to {run.model.gap_:.0e}" if solution.certified else ""
 
 
 def _tile(value: str, label: str, state: str = "") -> str:
