@@ -4,6 +4,7 @@
 #   make test      the whole test suite, doctests included
 #   make lint      ruff, mypy, import-linter, clang-format
 #   make bench     softgrad against its peers (BENCH="--quick" and the like for options)
+#   make solvers   SoftmaxRegression against scikit-learn's solvers (same options)
 #   make sanitize  the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make build     (re)build into .venv, only when sources changed
 #   make clean     remove what the above made
@@ -21,7 +22,7 @@ cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2
 # An editable installation: Python sources are used in place, only C++ needs rebuilding.
 install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
 
-.PHONY: venv build demo test lint format bench accuracy sanitize clean
+.PHONY: venv build demo test lint format bench solvers accuracy sanitize clean
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.ready
@@ -47,6 +48,9 @@ format: $(VENV)/.lint
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+solvers: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.solvers $(BENCH)
 
 accuracy: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.accuracy $(BENCH)

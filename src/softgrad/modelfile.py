@@ -82,6 +82,8 @@ def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> N
     parameters["C"] = repr(float(model.C))  # JSON has no infinity
     parameters["max_iter"] = int(model.max_iter)
     parameters["class_weight"] = _class_weight(model.class_weight)
+    if model.solver != "auto":
+        parameters["solver"] = model.solver
     header = {
         "format": "softgrad model",
         "format_version": 1 if text is None and trained_on.zero_based is None else 2,
@@ -91,6 +93,7 @@ def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> N
         # A streaming fit has no objective that it could have reached.
         "objective": float(model.objective_) if hasattr(model, "objective_") else None,
         "converged": hasattr(model, "solution_") and bool(model.solution_.converged),
+        **_proof(model),
         "trained_on": about,
         "sha256": {
             key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
@@ -103,6 +106,17 @@ def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> N
         archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), json.dumps(header, indent=2))
         for key, content in contents.items():
             archive.writestr(zipfile.ZipInfo(key, _EPOCH), content)
+
+
+def _proof(model: SoftmaxRegression) -> dict[str, Any]:
+    """How far from the minimum the fit stopped; nothing of a streaming fit, which has none."""
+    if not hasattr(model, "gap_"):
+        return {}
+    return {
+        "solver": model.solver_,
+        "gap": float(model.gap_) if np.isfinite(model.gap_) else None,  # JSON has no infinity
+        "gap_certified": hasattr(model, "solution_") and bool(model.solution_.certified),
+    }
 
 
 def load_model(path: Path) -> tuple[SoftmaxRegression, TrainedOn]:
@@ -179,6 +193,9 @@ def _restore(
     model.n_iter_ = header["n_iter"]
     if header["objective"] is not None:
         model.objective_ = header["objective"]
+    if "gap" in header:  # not in files of a version that proved nothing
+        model.solver_ = str(header["solver"])
+        model.gap_ = np.inf if header["gap"] is None else float(header["gap"])
     trained_on = TrainedOn(**header["trained_on"])
     if trained_on.image_shape is not None:
         height, width = trained_on.image_shape

@@ -147,12 +147,12 @@ def test_a_full_disk_leaves_the_earlier_results(folder, capsys, monkeypatch):
 
 
 def test_a_fault_of_the_program_is_not_dressed_up(folder, monkeypatch):
-    from softgrad.cli import train
+    from softgrad.cli import task
 
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(train, "read_labelled", broken)
+    monkeypatch.setattr(task, "read_labelled", broken)
     with pytest.raises(ZeroDivisionError):
         run(["train", "digits"])
 

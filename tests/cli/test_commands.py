@@ -32,7 +32,7 @@ def digits(tmp_path_factory):
 def test_train_digits(digits):
     done, folder = digits
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ("gradient agrees", "loss", "accuracy", "rows/s", "Converged", "Confusion matrix"):
+    for words in ("gradient agrees", "loss", "accuracy", "gap ≤", "Converged", "Confusion matrix"):
         assert words in done.stdout
     for name in ("model.softgrad", "metrics.json", "report.html"):
         assert f"{folder / name}" in done.stdout
@@ -207,3 +207,20 @@ def test_mnist(tmp_path):
     figures = json.loads(done.stdout)
     assert figures["accuracy"] > 0.92
     assert figures["log_loss"] < 0.285
+
+
+def test_a_training_that_did_not_converge_names_options_of_the_command_line(capsys):
+    from softgrad.cli.app import run
+
+    for options, words in (
+        (["--max-iter", "1"], "after 1 iteration the limit of iterations was reached"),
+        (["--max-iter", "1"], "Raise --max-iter; a smaller -C converges"),
+        (["--tol", "0"], "Raise --tol"),
+        (["-C", "inf"], "larger weights are always better: set -C."),
+    ):
+        assert run(["train", "digits", *options]) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert words in out
+        assert "max_iter" not in out
+        assert "warm_start" not in out
+        assert "within 1e+00" not in out

@@ -37,9 +37,41 @@ def test_there_and_back(tmp_path, kind):
     assert trained_on == TrainedOn("t.csv", 40, "kind", ["a", "b", "c"], (1, 3), 16.0)
 
 
+def test_what_the_fit_found_comes_back(tmp_path):
+    model = saved(tmp_path / "m")
+    loaded, _ = load_model(tmp_path / "m")
+    for name in ("n_iter_", "objective_", "gap_", "solver_"):
+        assert getattr(loaded, name) == getattr(model, name)
+    save_model(loaded, tmp_path / "again", TrainedOn("t", 40))
+    assert load_model(tmp_path / "again")[0].gap_ == model.gap_
+
+
+def test_a_gap_that_is_not_known_is_still_json(tmp_path):
+    model = saved(tmp_path / "m")
+    model.gap_ = np.nan
+    save_model(model, tmp_path / "m", TrainedOn("t", 40))
+    with zipfile.ZipFile(tmp_path / "m") as archive:
+        assert json.loads(archive.read("softgrad.json"))["gap"] is None
+    assert load_model(tmp_path / "m")[0].gap_ == np.inf
+
+
+def test_files_from_before_the_proof_still_load(tmp_path):
+    model = saved(tmp_path / "m")
+    rewrite(tmp_path / "m", without=["solver", "gap", "gap_certified"])
+    loaded, _ = load_model(tmp_path / "m")
+    assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+    assert not hasattr(loaded, "gap_")
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"C": np.inf}, {"penalty": None}, {"class_weight": {0: 2.0}}, {"class_weight": "balanced"}],
+    [
+        {"C": np.inf},
+        {"penalty": None},
+        {"class_weight": {0: 2.0}},
+        {"class_weight": "balanced"},
+        {"solver": "newton-blocks"},
+    ],
 )
 def test_parameters_come_back(tmp_path, options):
     model = saved(tmp_path / "m", **options)
@@ -75,8 +107,11 @@ def test_every_flipped_byte_of_the_arrays_is_refused(tmp_path):
         content[offset] ^= 1
 
 
-def rewrite(path, header=None, **arrays):
-    """The archive with some members changed, and its checksums made to fit where they exist."""
+def rewrite(path, header=None, without=(), **arrays):
+    """The archive with some members changed, and its checksums made to fit where they exist.
+
+    ``without`` are to be missing in the header.
+    """
     import hashlib
     import io
 
@@ -89,6 +124,8 @@ def rewrite(path, header=None, **arrays):
         members[f"{name}.npy"] = stream.getvalue()
         content["sha256"][name] = hashlib.sha256(stream.getvalue()).hexdigest()
     content.update(header or {})
+    for key in without:
+        del content[key]
     members["softgrad.json"] = json.dumps(content).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():

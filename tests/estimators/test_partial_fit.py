@@ -149,7 +149,8 @@ def test_after_fit_a_few_rows_change_little_and_many_go_on():
     coef = model.coef_.copy()
     model.partial_fit(X[:3], y[:3])
     assert np.abs(model.coef_ - coef).max() < 0.05 * np.abs(coef).max()
-    assert not hasattr(model, "solution_")
+    for of_fit_alone in ("solution_", "objective_", "gap_", "solver_"):
+        assert not hasattr(model, of_fit_alone)
     for start in range(120, len(y), 10):
         model.partial_fit(X[start : start + 10], y[start : start + 10])
     assert model.score(X, y) > 0.95

@@ -154,7 +154,13 @@ def test_stopping_early_says_why_how_far_and_what_helps():
     with pytest.warns(ConvergenceWarning) as caught:
         model.fit(X, y)
     message = str(caught[0].message)
-    for part in ("limit of iterations", "after 3 iterations", "tol 1e-06", "of its minimum"):
+    for part in (
+        "limit of iterations",
+        "after 3 iterations",
+        "Raise max_iter, or continue",
+        "tol 1e-06",
+        "of its minimum",
+    ):
         assert part in message
     assert "Raise max_iter" in message
     assert model.n_iter_ == 3

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax
 from sklearn import metrics as oracle
 
-from softgrad.report import measure
+from softgrad.report import Measured, measure
 from softgrad.report.metrics import CALIBRATION_BINS, calibration_bins
 
 
@@ -24,6 +24,19 @@ def test_against_scikit_learn(rng, n_classes):
     expected = oracle.confusion_matrix(target, predicted, labels=labels)
     assert (measured.confusion == expected).all()
     assert measured.n_rows == 500
+
+
+def test_rows_in_batches_give_the_metrics_of_all(rng):
+    log_p = log_softmax(rng.standard_normal((500, 4)) * 2, axis=1)
+    target = rng.integers(0, 4, 500)
+    measured = Measured(4)
+    for rows in (slice(0, 1), slice(1, 300), slice(300, 500)):
+        measured.add(log_p[rows], target[rows])
+    parts, whole = measured.metrics(), measure(log_p, target)
+    assert (parts.confusion == whole.confusion).all()
+    assert (parts.n_rows, parts.accuracy) == (500, whole.accuracy)
+    assert [parts.log_loss, parts.ece] == pytest.approx([whole.log_loss, whole.ece], rel=1e-13)
+    assert [bin.count for bin in parts.calibration] == [bin.count for bin in whole.calibration]
 
 
 def test_calibration_error_by_its_definition(rng):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 import softgrad as sg
 from softgrad.data import Dataset
+from softgrad.data.batches import ArrayBatches
+from softgrad.data.streamed import StreamedData
 from softgrad.optimize import GradientCheck
 from softgrad.report import HistoryPoint, Run, measure
 from softgrad.report.page import render
@@ -108,6 +111,7 @@ def test_a_page_is_whole_and_needs_nothing_else(n_classes, image):
     assert page.tags.count("img") >= expected
     assert f"{run.metrics.accuracy:.2%}" in text
     assert f"{run.metrics.log_loss:.4f}" in text
+    assert f"iterations, proven to {run.model.gap_:.0e}" in text
 
 
 def test_figures_take_the_colours_of_the_page():
@@ -117,6 +121,37 @@ def test_figures_take_the_colours_of_the_page():
         assert f"var(--{variable})" in text
     assert "DejaVu Sans'" not in text.split("</style>", 1)[1]
     assert "prefers-color-scheme: dark" in text
+
+
+def test_a_run_on_rows_that_were_not_kept():
+    run = run_on()
+    part = StreamedData(
+        name="data",
+        batches=ArrayBatches(run.train.X, run.train.y),
+        n_rows=9_000,
+        n_features=12,
+        classes=run.model.classes_,
+        sample=run.train,
+        deviation=np.ones(12),
+        feature_names=run.train.feature_names,
+        target_name="label",
+    )
+    text = render(replace(run, train=part, validation=part), "1")
+    assert "9,000 training rows of 12 features" in text
+    assert "The red line is that of 120 validation rows." in text
+    assert Page(text).tags.count("svg") == 5
+    assert "The red line is" not in render(run, "1")
+
+
+def test_a_gap_that_is_not_known_is_said_and_not_drawn():
+    run = run_on()
+    unknown = replace(run.history[0], gap=float("nan"))
+    run = replace(run, history=[unknown, *run.history[1:]])
+    assert "No distance is known where" in render(run, "1")
+    assert "No distance is known where" not in render(replace(run, history=run.history[1:]), "1")
+    run.model.gap_ = float("nan")
+    assert "not known (tolerance 1e-06)" in render(run, "1")
+    assert run.as_json()["gap"] is None
 
 
 def test_names_cannot_inject_markup():

@@ -101,6 +101,14 @@ def train(
         str | None,
         typer.Option(help="A column of sentences to learn from, by their words (TF-IDF)."),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Read the file in parts, again at every pass: memory stays small however many"
+            " rows it has. Parquet, CSV, or NPZ not compressed.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for model.softgrad, metrics.json and report.html.")
     ] = None,
@@ -130,7 +138,8 @@ def train(
 
     Ctrl-C ends the training early and keeps the best model so far (exit code 130).
     """
-    from softgrad.cli.train import Options, train_command
+    from softgrad.cli.task import Options
+    from softgrad.cli.train import train_command
 
     train_command(
         Options(
@@ -139,6 +148,7 @@ def train(
             labels=labels,
             drop=drop or [],
             text=text,
+            stream=stream,
             out=out,
             C=C,
             validation=validation,

@@ -20,7 +20,10 @@ def one_line(error: Exception) -> str | None:
     if hasattr(error, "format_message"):  # the parser's own errors
         return _usage(error)
     if isinstance(error, MemoryError):
-        return "Not enough memory. Use fewer rows, or uint8 or float32 arrays in an NPZ file."
+        return (
+            "Not enough memory. Train with --stream, which reads Parquet, CSV and NPZ files in"
+            " parts, or use fewer rows, or uint8 or float32 arrays in an NPZ file."
+        )
     if isinstance(error, SoftgradError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and error.strerror is not None:

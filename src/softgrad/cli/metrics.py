@@ -47,7 +47,7 @@ def _matrix(metrics: Metrics, classes: list[str]) -> Table:
 def _print_mistakes(out: Console, metrics: Metrics, classes: list[str]) -> None:
     mistakes = metrics.confusion.copy()
     np.fill_diagonal(mistakes, 0)
-    out.print(f"Most frequent mistakes [dim](of {mistakes.sum()} in {metrics.n_rows} rows)[/]")
+    out.print(f"Most frequent mistakes [dim](of {mistakes.sum():,} in {metrics.n_rows:,} rows)[/]")
     for index in np.argsort(-mistakes, axis=None, kind="stable")[:10]:
         true, predicted = np.unravel_index(index, mistakes.shape)
         if mistakes[true, predicted]:

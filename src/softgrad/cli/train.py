@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from rich.console import Console
@@ -17,42 +16,15 @@ from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
 from softgrad.cli.metrics import metrics_rows, print_confusion
 from softgrad.cli.progress import TrainingDisplay
-from softgrad.data import (
-    DataError,
-    Dataset,
-    check_classes,
-    match_labels,
-    read_labelled,
-    stratified_split,
-)
-from softgrad.data.text import TextFeatures
+from softgrad.cli.task import Options, Task, open_task
+from softgrad.data import Dataset, match_labels
 from softgrad.errors import OptionError
 from softgrad.estimators import FitProgress, SoftmaxRegression
 from softgrad.estimators.convergence import explain
 from softgrad.optimize import GradientCheck, check_gradient
-from softgrad.report import HistoryPoint, Run, measure
+from softgrad.report import HistoryPoint, Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
 from softgrad.report.write import prepare_folder, write_run
-
-_ROWS_OF_GRADIENT_CHECK = 512
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for."""
-
-    source: str
-    target: str | None
-    labels: Path | None
-    drop: list[str]
-    text: str | None
-    out: Path | None
-    C: float
-    validation: float
-    seed: int
-    tol: float
-    max_iter: int
-    balanced: bool
 
 
 def train_command(options: Options) -> None:
@@ -60,24 +32,15 @@ def train_command(options: Options) -> None:
     out = console()
     if not options.C > 0:
         raise OptionError(f"--C must be above 0, but is {options.C:g}. Try 1.")
-    data = read_labelled(options.source, options.target, options.labels, options.drop, options.text)
-    train, validation = _split(data, options)
-    text = None
-    if data.texts is not None and data.feature_names:  # learnt from the training rows alone
-        text = TextFeatures.learn(train.texts, data.feature_names[0], data.name)
-        train, validation = text.encode(train), text.encode(validation)
+    with _reading(options, out):
+        task = open_task(options)
     if options.out is not None:
         prepare_folder(options.out)
-    out.print(
-        f"[bold]{escape(data.name)}[/]  {count_text(train.n_rows)} training and"
-        f" {count_text(validation.n_rows)} validation rows,"
-        f" {count_text(train.X.shape[1])} features, {len(np.unique(data.labels))} classes",
-        soft_wrap=True,
-    )
-    run = _fit(train, validation, options, out)
+    out.print(_heading(task), soft_wrap=True)
+    run = _fit(task, options, out)
     _print_run(run, out)
     if options.out is not None:
-        paths = write_run(run, options.out, __version__, text)
+        paths = write_run(run, options.out, __version__, task.text)
         out.print()
         for path in paths:
             out.print(f"wrote {path}", markup=False, soft_wrap=True)
@@ -88,41 +51,52 @@ def train_command(options: Options) -> None:
         raise TrainingInterruptedError(f"Interrupted; the best model so far is {kept}.")
 
 
-def _split(data: Dataset, options: Options) -> tuple[Dataset, Dataset]:
-    check_classes(data.labels, data.name, data.target_name)
-    train_rows, validation_rows = stratified_split(data.labels, options.validation, options.seed)
-    if len(validation_rows) == 0:
-        raise DataError(
-            f"{data.name}: none of the {data.n_rows} rows is left for validation."
-            " Provide more rows, or a larger --validation."
+def _reading(options: Options, out: Console) -> AbstractContextManager[object]:
+    """A sign of life, where a person looks at it and the file may be long."""
+    if options.stream and out.is_terminal:
+        return out.status(f"reading {escape(options.source)}")
+    return nullcontext()
+
+
+def _heading(task: Task) -> str:
+    train, validation = task.train, task.validation
+    watched = ""
+    if task.watched.n_rows < validation.n_rows:
+        watched = (
+            "\nread in parts at every pass; the accuracy after each iteration is that of"
+            f" {count_text(task.watched.n_rows)} validation rows"
         )
-    return data.take(train_rows), data.take(validation_rows)
+    return (
+        f"[bold]{escape(train.name)}[/]  {count_text(train.n_rows)} training and"
+        f" {count_text(validation.n_rows)} validation rows,"
+        f" {count_text(train.n_features)} features, {len(task.classes)} classes{watched}"
+    )
 
 
-def _fit(train: Dataset, validation: Dataset, options: Options, out: Console) -> Run:
+def _fit(task: Task, options: Options, out: Console) -> Run:
     model = SoftmaxRegression(
-        C=options.C / train.unit**2,
+        C=options.C / task.train.unit**2,
         class_weight="balanced" if options.balanced else None,
         tol=options.tol,
         max_iter=options.max_iter,
     )
-    check = _check_gradient(model, train, out)
+    check = _check_gradient(model, task.rows_of_gradient_check(), out)
     history: list[HistoryPoint] = []
-    target = match_labels(validation.labels, np.unique(train.labels), validation.name)
+    target = match_labels(task.watched.labels, task.classes, task.watched.name)
     started = time.perf_counter()
     interrupted = False
-    with TrainingDisplay(out, options.tol, train.n_rows) as display:
+    with TrainingDisplay(out, options.tol) as display:
 
         def after_iteration(progress: FitProgress) -> None:
-            point = _history_point(progress, model, validation, target)
+            point = _history_point(progress, model, task.watched, target)
             history.append(point)
-            display.show(point, progress.evaluations)
+            display.show(point)
 
         model.callback = after_iteration
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the reason is printed below
-                model.fit(train.X, train.labels)
+                task.fit(model)
         except KeyboardInterrupt:
             if not hasattr(model, "coef_"):
                 raise
@@ -132,23 +106,25 @@ def _fit(train: Dataset, validation: Dataset, options: Options, out: Console) ->
     return Run(
         model=model,
         C=options.C,
-        train=train,
-        validation=validation,
-        metrics=measure(model.predict_log_proba(validation.X), target),
+        train=task.train,
+        validation=task.validation,
+        metrics=task.measure(model),
         history=history,
         gradient_check=check,
         seconds=seconds,
         peak_memory_bytes=peak_memory_bytes(),
-        status=explain(model.solution_, tol=options.tol, penalized=np.isfinite(options.C)),
+        status=explain(
+            model.solution_,
+            tol=options.tol,
+            penalized=np.isfinite(options.C),
+            command_line=True,
+        ),
         interrupted=interrupted,
     )
 
 
-def _check_gradient(model: SoftmaxRegression, train: Dataset, out: Console) -> GradientCheck:
-    """The gradient that training will follow, on some rows of every class, at a random point."""
-    share = min(0.5, _ROWS_OF_GRADIENT_CHECK / train.n_rows)
-    _, rows = stratified_split(train.labels, share, seed=0)
-    some = train.take(rows) if len(np.unique(train.labels[rows])) > 1 else train
+def _check_gradient(model: SoftmaxRegression, some: Dataset, out: Console) -> GradientCheck:
+    """The gradient that training will follow, on some rows, at a random point."""
     objective = model.objective(some.X, some.labels)
     start = objective.start().ravel()
     point = start + 0.1 * np.random.default_rng(0).standard_normal(start.size)
@@ -165,11 +141,11 @@ def _check_gradient(model: SoftmaxRegression, train: Dataset, out: Console) -> G
 def _history_point(
     progress: FitProgress,
     model: SoftmaxRegression,
-    validation: Dataset,
+    watched: Dataset,
     target: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> HistoryPoint:
     model.coef_, model.intercept_ = progress.coef, progress.intercept
-    log_probabilities = model.predict_log_proba(validation.X)
+    log_probabilities = model.predict_log_proba(watched.X)
     rows = np.arange(len(target))
     return HistoryPoint(
         iteration=progress.iteration,
@@ -186,9 +162,11 @@ def _print_run(run: Run, out: Console) -> None:
     solution = run.model.solution_
     out.print()
     if solution.converged:
+        among = "" if np.isfinite(run.C) else " among weights up to ten times as large"
         out.print(
-            f"[green]Converged[/] in {seconds_text(run.seconds)}, {solution.iterations} iterations:"
-            f" the objective is proven to be within {run.model.gap_:.0e} of its minimum.",
+            f"[green]Converged[/] in {seconds_text(run.seconds)}, {solution.iterations} iterations"
+            f" of {run.model.solver_}: the objective is proven to be within"
+            f" {run.model.gap_:.0e} (relative) of its minimum{among}.",
             soft_wrap=True,
         )
     else:

@@ -45,6 +45,10 @@ class Dataset:
         return int(self.X.shape[0])
 
     @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
     def labels(self) -> Array:
         if self.y is None:
             raise DataError(f"{self.name} has no labels. Name them with --target or --labels.")

@@ -56,16 +56,20 @@ def check_labels(labels: Array, name: str) -> Array:
 
 def check_classes(labels: Array, name: str, target: str) -> None:
     """Raise :class:`DataError` unless a classifier can be trained on these labels."""
-    classes = np.unique(labels)
+    check_class_count(np.unique(labels), len(labels), name, target)
+
+
+def check_class_count(classes: Array, n_rows: int, name: str, target: str) -> None:
+    """The same, of labels that are not at hand all at once."""
     if len(classes) == 1:
         raise DataError(
             f"{name}: only one class, {classes[0]!s}, in {target!r}."
             " A classifier needs at least two: check the target and any filter."
         )
-    if 2 * len(classes) > len(labels):
+    if 2 * len(classes) > n_rows:
         raise DataError(
             f"{name}: more classes than its rows can teach: {len(classes)} different values of"
-            f" {target!r} in {len(labels)} rows. Is it an identifier or a measurement? Choose"
+            f" {target!r} in {n_rows} rows. Is it an identifier or a measurement? Choose"
             " another --target, or provide at least two rows for each class."
         )
 

@@ -39,12 +39,12 @@ def read_labelled(
     if source == "digits" and not Path(source).exists():
         _only_for_tables(text, "digits")
         return read_digits()
-    path = _existing(source)
+    path = existing(source)
     if is_idx(path):
         _only_for_tables(text, path.name)
         if labels is None:
             raise DataError(f"{path.name} holds no labels. Add --labels with its file of labels.")
-        return read_idx(path, _existing(labels))
+        return read_idx(path, existing(labels))
     if labels is not None:
         raise DataError("--labels belongs to IDX files. Name the column of labels with --target.")
     if is_svmlight(path):
@@ -52,7 +52,7 @@ def read_labelled(
         if target is not None or drop:
             raise DataError(f"{path.name} has its labels in front. Omit --target and --drop.")
         return read_svmlight(path)
-    if _is_npz(path):
+    if is_npz(path):
         _only_for_tables(text, path.name)
         return read_npz(path, target)
     if target is None:
@@ -67,11 +67,11 @@ def read_labelled_for(
     path = Path(source)
     if path.exists() and is_svmlight(path):
         return read_svmlight(path, layout.n_features, layout.zero_based)
-    if source == "digits" or not path.exists() or is_idx(path) or _is_npz(path):
-        return read_labelled(source, target if _is_npz(path) else None, labels, text=layout.text)
+    if source == "digits" or not path.exists() or is_idx(path) or is_npz(path):
+        return read_labelled(source, target if is_npz(path) else None, labels, text=layout.text)
     if layout.columns is None and layout.text is None:
         return read_labelled(source, target, labels)
-    return _read_table(_existing(source), target, layout)
+    return _read_table(existing(source), target, layout)
 
 
 def read_unlabelled(source: str, layout: Layout | None = None) -> Dataset:
@@ -80,13 +80,13 @@ def read_unlabelled(source: str, layout: Layout | None = None) -> Dataset:
     if source == "digits" and not Path(source).exists():
         _only_for_tables(layout.text, source)
         return read_digits()
-    path = _existing(source)
+    path = existing(source)
     if layout.text is None:
         if is_idx(path):
             return read_idx(path)
         if is_svmlight(path):
             return read_svmlight(path, layout.n_features, layout.zero_based)
-        if _is_npz(path):
+        if is_npz(path):
             return read_npz(path, labelled=False)
     return _read_table(path, None, layout)
 
@@ -112,7 +112,8 @@ def _only_for_tables(text: str | None, name: str) -> None:
         raise DataError(f"{name} has no column of text. Give a CSV or Parquet file with {text!r}.")
 
 
-def _existing(source: str | Path) -> Path:
+def existing(source: str | Path) -> Path:
+    """The path of a file that is there and not empty."""
     path = Path(source)
     if not path.exists():
         raise DataError(
@@ -128,5 +129,6 @@ def _existing(source: str | Path) -> Path:
     return path
 
 
-def _is_npz(path: Path) -> bool:
+def is_npz(path: Path) -> bool:
+    """Whether the name or the contents say so."""
     return path.suffix.lower() == ".npz" or (path.is_file() and zipfile.is_zipfile(path))

@@ -112,7 +112,7 @@ class PartialFitMixin:
                 total = float(getattr(self, "_fitted_weight", weight.sum()))
                 stream.resume(self.coef_, self.intercept_, total, X, weight)
             self.classes_, self.n_iter_ = all_classes, 0
-            for key in ("objective_", "grad_norm_", "solution_", "gap_"):  # of fit alone
+            for key in ("objective_", "gap_", "solver_", "solution_"):  # of fit alone
                 self.__dict__.pop(key, None)
         if sparse != stream.sparse:
             from scipy.sparse import csr_matrix

@@ -99,7 +99,8 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
         The mean objective at the solution: the sum above, divided by ``C * sum_i s_i``.
     gap_ : float
         Proven bound on ``(objective_ - minimum) / objective_``; without a penalty, among weights up
-        to ten times as large. An estimate where ``solution_.certified`` is false.
+        to ten times as large. An estimate where ``solution_.certified`` is false, and NaN where the
+        fit was stopped on its way through stronger penalties.
     solver_ : str
         The solver that "auto" chose.
     solution_ : Solution
@@ -180,10 +181,12 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
         def report(iterate: Iterate) -> None:
             gap = iterate.gap / abs(iterate.value) if iterate.value else iterate.gap
             if self.verbose:
-                proven = "proven" if iterate.certified else "estimate"
+                distance = f"{gap:.1e} ({'proven' if iterate.certified else 'estimate'})"
+                if np.isnan(gap):
+                    distance = "not known (easier problem: stronger penalty)"
                 print(
                     f"iteration {iterate.iteration:4d}  objective {iterate.value:.8g}"
-                    f"  gap {gap:.1e} ({proven})"
+                    f"  gap {distance}"
                 )
             if self.callback is not None:
                 coef, intercept = objective.coef_intercept(iterate.x)

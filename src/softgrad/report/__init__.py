@@ -1,6 +1,6 @@
 """Figures, metrics and pages that show a trained model."""
 
-from softgrad.report.metrics import Metrics, measure
+from softgrad.report.metrics import Measured, Metrics, measure
 from softgrad.report.run import HistoryPoint, Run
 
-__all__ = ["HistoryPoint", "Metrics", "Run", "measure"]
+__all__ = ["HistoryPoint", "Measured", "Metrics", "Run", "measure"]

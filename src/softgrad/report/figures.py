@@ -50,11 +50,11 @@ def gap_curve(history: list[HistoryPoint]) -> str:
     with style():
         figure = Figure(figsize=_HALF_WIDTH, layout="constrained")
         axes = figure.subplots()
-        known = [point for point in history if point.gap > 0.0]
-        axes.plot(
-            [point.iteration for point in known], [point.gap for point in known], color=ACCENT
-        )
-        proven = [point for point in known if point.certified]
+        # Not known (NaN) on a path of penalties: the line is interrupted there. More than all of
+        # the objective, which is positive, an estimate can only be in error.
+        gaps = [min(1.0, point.gap) if point.gap > 0.0 else np.nan for point in history]
+        axes.plot([point.iteration for point in history], gaps, color=ACCENT, label="estimated")
+        proven = [point for point in history if point.certified and point.gap > 0.0]
         axes.plot(
             [point.iteration for point in proven],
             [point.gap for point in proven],
@@ -63,8 +63,7 @@ def gap_curve(history: list[HistoryPoint]) -> str:
             linestyle="none",
             label="proven",
         )
-        if proven:
-            axes.legend(loc="best")
+        axes.legend(loc="best")
         axes.set_title("Distance to the minimum (relative)")
         axes.set_xlabel("iteration")
         axes.margins(x=0.02)
@@ -214,7 +213,8 @@ def _spans_decades(axes: Any) -> bool:
 
 
 def _plain_log_ticks(axes: Any) -> None:
-    """0.2, 0.5, 1, 2 instead of powers of ten: a loss rarely spans two of them."""
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    """0.2, 0.5, 1, 2 instead of powers of ten, which a loss rarely spans two of."""
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 300 * low else (1.0,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

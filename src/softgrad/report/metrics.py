@@ -42,19 +42,39 @@ class CalibrationBin:
 
 def measure(log_probabilities: Float, target: Index) -> Metrics:
     """Metrics of log-probabilities (N, K) against class positions (N,)."""
-    predicted = log_probabilities.argmax(axis=1)
-    correct = predicted == target
-    rows = np.arange(len(target))
-    confidence = np.exp(log_probabilities[rows, predicted])
-    bins = calibration_bins(confidence, correct)
-    return Metrics(
-        n_rows=len(target),
-        accuracy=float(correct.mean()),
-        log_loss=float(-log_probabilities[rows, target].mean()),
-        ece=calibration_error(bins),
-        confusion=confusion_matrix(target, predicted, log_probabilities.shape[1]),
-        calibration=bins,
-    )
+    measured = Measured(log_probabilities.shape[1])
+    measured.add(log_probabilities, target)
+    return measured.metrics()
+
+
+class Measured:
+    """The sums that metrics are made of: rows come in batches and are not kept."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.loss = 0.0
+        self.confusion = np.zeros((n_classes, n_classes), np.int64)
+        self.bins = _BinSums()
+
+    def add(self, log_probabilities: Float, target: Index) -> None:
+        """Some more rows: log-probabilities (N, K) and class positions (N,)."""
+        predicted = log_probabilities.argmax(axis=1)
+        rows = np.arange(len(target))
+        self.loss -= float(log_probabilities[rows, target].sum())
+        self.confusion += confusion_matrix(target, predicted, log_probabilities.shape[1])
+        self.bins.add(np.exp(log_probabilities[rows, predicted]), predicted == target)
+
+    def metrics(self) -> Metrics:
+        """Of all rows so far."""
+        n_rows = int(self.confusion.sum())
+        bins = self.bins.bins()
+        return Metrics(
+            n_rows=n_rows,
+            accuracy=float(np.trace(self.confusion) / n_rows),
+            log_loss=self.loss / n_rows,
+            ece=calibration_error(bins),
+            confusion=self.confusion,
+            calibration=bins,
+        )
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float:
@@ -72,16 +92,35 @@ def confusion_matrix(target: Index, predicted: npt.NDArray[np.intp], n_classes: 
 
 def calibration_bins(confidence: Float, correct: npt.NDArray[np.bool_]) -> list[CalibrationBin]:
     """The bins that hold rows, by rising confidence."""
-    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    index = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
-    return [
-        CalibrationBin(
-            float(edges[bin]),
-            float(edges[bin + 1]),
-            int(members.sum()),
-            float(confidence[members].mean()),
-            float(correct[members].mean()),
-        )
-        for bin in range(CALIBRATION_BINS)
-        if (members := index == bin).any()
-    ]
+    sums = _BinSums()
+    sums.add(confidence, correct)
+    return sums.bins()
+
+
+class _BinSums:
+    """Rows, confidence and right predictions of each bin."""
+
+    def __init__(self) -> None:
+        self.edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
+        self.count = np.zeros(CALIBRATION_BINS, np.int64)
+        self.correct = np.zeros(CALIBRATION_BINS, np.int64)
+        self.confidence = np.zeros(CALIBRATION_BINS)
+
+    def add(self, confidence: Float, correct: npt.NDArray[np.bool_]) -> None:
+        index = np.searchsorted(self.edges, confidence, side="left") - 1
+        index = np.clip(index, 0, CALIBRATION_BINS - 1)
+        self.count += np.bincount(index, minlength=CALIBRATION_BINS)
+        self.correct += np.bincount(index[correct], minlength=CALIBRATION_BINS)
+        self.confidence += np.bincount(index, confidence, minlength=CALIBRATION_BINS)
+
+    def bins(self) -> list[CalibrationBin]:
+        return [
+            CalibrationBin(
+                float(self.edges[bin]),
+                float(self.edges[bin + 1]),
+                int(self.count[bin]),
+                float(self.confidence[bin] / self.count[bin]),
+                float(self.correct[bin] / self.count[bin]),
+            )
+            for bin in np.flatnonzero(self.count)
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -9,6 +10,8 @@ from string import Template
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.data import Dataset
+from softgrad.data.streamed import StreamedData
 from softgrad.report import figures
 from softgrad.report.run import Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
@@ -36,7 +39,7 @@ def render(run: Run, version: str) -> str:
 
 def _summary(run: Run) -> str:
     return (
-        f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.X.shape[1])}"
+        f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.n_features)}"
         f" features, {len(run.model.classes_)} classes. Measured on"
         f" {count_text(run.validation.n_rows)} validation rows that took no part in training."
     )
@@ -56,10 +59,15 @@ def _tiles(run: Run) -> list[str]:
         _tile(f"{run.metrics.accuracy:.2%}", "accuracy"),
         _tile(f"{run.metrics.log_loss:.4f}", "log-loss (nats)"),
         _tile(f"{run.metrics.ece:.2%}", "calibration error"),
-        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations"),
+        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations{_proven(run)}"),
         _tile(memory, "peak memory"),
         _tile(f"{check.relative_error:.0e}", "gradient error against finite differences", state),
     ]
+
+
+def _proven(run: Run) -> str:
+    solution = run.model.solution_
+    return f", proven to {run.model.gap_:.0e}" if solution.certified else ""
 
 
 def _tile(value: str, label: str, state: str = "") -> str:
@@ -71,7 +79,7 @@ def _sections(run: Run) -> list[str]:
     sections = [
         _section(
             "Learning curve",
-            "Where the two losses part, the model learns what is particular to the training rows.",
+            _curve_note(run),
             f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
             f"<figure>{figures.gap_curve(run.history)}</figure></div>",
         )
@@ -83,6 +91,17 @@ def _sections(run: Run) -> list[str]:
         _section("Details", "", _details(run)),
     ]
     return [section for section in sections if section]
+
+
+def _curve_note(run: Run) -> str:
+    note = "Where the two losses part, the model learns what is particular to the training rows."
+    if isinstance(run.validation, StreamedData):
+        watched = run.validation.sample.n_rows
+        if watched < run.validation.n_rows:
+            note += f" The red line is that of {count_text(watched)} validation rows."
+    if any(math.isnan(point.gap) for point in run.history):
+        note += " No distance is known where the problem was first solved with stronger penalties."
+    return note
 
 
 def _section(title: str, note: str, content: str) -> str:
@@ -116,10 +135,11 @@ def _mistakes(run: Run, classes: list[str]) -> str:
     order = np.argsort(-mistakes, axis=None, kind="stable")[:3]
     pairs = [np.unravel_index(index, mistakes.shape) for index in order if mistakes.flat[index]]
     named = ", ".join(
-        f"{classes[true]} taken for {classes[predicted]} ({mistakes[true, predicted]})"
+        f"{classes[true]} taken for {classes[predicted]} ({mistakes[true, predicted]:,})"
         for true, predicted in pairs
     )
-    return f"{total} of {run.metrics.n_rows} rows are wrong. Most often: {named}."
+    of_all = f"{count_text(total)} of {count_text(run.metrics.n_rows)} rows are wrong."
+    return f"{of_all} Most often: {named}."
 
 
 def _weights(run: Run, classes: list[str]) -> str:
@@ -139,7 +159,9 @@ def _weights(run: Run, classes: list[str]) -> str:
         note = "What each pixel says: red speaks for the class, blue against it."
         return _section("Weights", note, f'<div class="images">{images}</div>')
     if shape is None and len(coef) <= figures.MOST_CLASSES_WITH_COUNTS:
-        deviation = column_deviation(run.train.X)
+        deviation = (
+            column_deviation(run.train.X) if isinstance(run.train, Dataset) else run.train.deviation
+        )
         names = run.train.feature_names or [str(i + 1) for i in range(coef.shape[1])]
         figure = figures.strongest_weights(coef * deviation, names, shown)
         note = (
@@ -151,6 +173,9 @@ def _weights(run: Run, classes: list[str]) -> str:
 
 
 def _hardest(run: Run, classes: list[str]) -> str:
+    """Examples, where the rows are still there to be shown."""
+    if not isinstance(run.validation, Dataset):
+        return ""
     shape = run.validation.image_shape
     texts = run.validation.texts
     if (shape is None and texts is None) or run.metrics.accuracy == 1.0:
@@ -191,6 +216,14 @@ def _sure(probability: float) -> str:
     return "over 99.9%" if probability > 0.999 else f"{probability:.1%}"
 
 
+def _distance(run: Run) -> str:
+    gap = run.model.gap_
+    if not gap < 1.0:  # or NaN; the minimum is not below zero
+        return f"not known (tolerance {run.model.tol:g})"
+    how = "at most" if run.model.solution_.certified else "about"
+    return f"{how} {gap:.1e} of the objective (tolerance {run.model.tol:g})"
+
+
 def _details(run: Run) -> str:
     solution = run.model.solution_
     check = run.gradient_check
@@ -204,10 +237,7 @@ def _details(run: Run) -> str:
         ),
         "Stopped because": solution.status.value,
         "Objective reached": f"{solution.value:.8g}",
-        "Distance to the minimum": (
-            f"{'at most' if solution.certified else 'about'} {run.model.gap_:.1e} of the objective"
-            f" (tolerance {run.model.tol:g})"
-        ),
+        "Distance to the minimum": _distance(run),
         "Gradient check": (
             f"relative error {check.relative_error:.1e} over {check.directions} directions,"
             f" limit {check.tolerance:g}"

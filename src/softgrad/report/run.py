@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from softgrad.data import Dataset
+from softgrad.data.streamed import StreamedData
 from softgrad.estimators import SoftmaxRegression
 from softgrad.optimize import GradientCheck
 from softgrad.report.metrics import Metrics
@@ -30,8 +32,8 @@ class Run:
 
     model: SoftmaxRegression
     C: float
-    train: Dataset
-    validation: Dataset
+    train: Dataset | StreamedData
+    validation: Dataset | StreamedData
     metrics: Metrics
     history: list[HistoryPoint]
     gradient_check: GradientCheck
@@ -53,15 +55,17 @@ class Run:
             "data": self.train.name,
             "n_train": self.train.n_rows,
             "n_validation": self.validation.n_rows,
-            "n_features": self.train.X.shape[1],
+            "n_features": self.train.n_features,
             "classes": self.model.classes_.tolist(),
             "C": self.C,
             "objective": solution.value,
-            "gap": self.model.gap_,
+            # JSON has no NaN: the gap is not known when stopped on a path of penalties
+            "gap": self.model.gap_ if math.isfinite(self.model.gap_) else None,
             "gap_certified": solution.certified,
             "solver": self.model.solver_,
             "iterations": solution.iterations,
             "evaluations": solution.evaluations,
+            "hessian_products": solution.products,
             "converged": solution.converged,
             "interrupted": self.interrupted,
             "confusion": self.metrics.confusion.tolist(),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softgrad.data import Dataset
 from softgrad.report.run import Run
 
 Float = npt.NDArray[np.float64]
@@ -31,11 +32,13 @@ def top_words(effects: Float, words: list[str], count: int = _WORDS) -> list[lis
 
 def words_table(run: Run, classes: list[str]) -> str:
     """A row for each class."""
+    train = run.train
+    assert isinstance(train, Dataset)  # texts are never read in parts
     coef = run.model.coef_
     if len(coef) == 1:
         coef = np.concatenate((-coef, coef))
-    effects = coef * _class_means(run)
-    words = top_words(effects, run.train.feature_names or [])
+    effects = coef * _class_means(run.model.classes_, train)
+    words = top_words(effects, train.feature_names or [])
     body = "".join(
         f"<tr><th>{escape(name)}</th><td>{escape(', '.join(own))}</td></tr>"
         for name, own in zip(classes, words, strict=True)
@@ -64,14 +67,13 @@ def column_deviation(X: Any) -> Float:
     return spread
 
 
-def _class_means(run: Run) -> Float:
+def _class_means(classes: npt.NDArray[Any], train: Dataset) -> Float:
     """The mean row of the training texts of each class (K, D)."""
-    classes = run.model.classes_
-    target = np.searchsorted(classes, run.train.labels)
+    target = np.searchsorted(classes, train.labels)
     share = 1.0 / np.bincount(target)[target]
-    shape = (len(classes), run.train.n_rows)
+    shape = (len(classes), train.n_rows)
     members = sparse.csr_matrix((share, (target, np.arange(shape[1]))), shape)
-    means: Float = (members @ run.train.X).toarray()
+    means: Float = (members @ train.X).toarray()
     return means
 
 

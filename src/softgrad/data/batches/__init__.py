@@ -12,6 +12,7 @@ from softgrad.data.batches.arrow import CsvBatches, ParquetBatches
 from softgrad.data.batches.blocks import Block, blocks
 from softgrad.data.batches.protocol import Batch, Batches
 from softgrad.data.batches.scan import Summary, scan
+from softgrad.data.batches.split import split_batches
 
 __all__ = [
     "ArrayBatches",
@@ -26,4 +27,5 @@ __all__ = [
     "blocks",
     "npz_batches",
     "scan",
+    "split_batches",
 ]

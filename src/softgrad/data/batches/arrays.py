@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from softgrad.data.batches.convert import as_labels, as_matrix, as_weights, column_names
 from softgrad.data.batches.protocol import Batch, Batches
 from softgrad.data.dataset import DataError
+from softgrad.data.images import image_shape_of
 from softgrad.data.npz import feature_key, label_key
 
 _BATCH_BYTES = 8 << 20  # a batch of arrays: enough to make its overhead vanish
@@ -86,6 +88,35 @@ class ArrayBatches:
             if self._weight is not None:
                 weight = as_weights(self._weight[start:stop], self.name, stop - start, start)
             yield Batch(X, y, weight)
+
+
+class NpzBatches(ArrayBatches):
+    """Batches of a memory-mapped NPZ file; made by :func:`npz_batches`.
+
+    ``target`` is the array of labels, ``image_shape`` height and width where the rows are images.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        batch_rows: int | None,
+        name: str,
+        target: str,
+        image_shape: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(X, y, batch_rows=batch_rows, name=name)
+        self.target = target
+        self.image_shape = image_shape
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            yield batch
+            # Pages read stay in the process until the system wants them back, and count as its
+            # memory: let go of them. They are read again from the system's own cache, or the disk.
+            for array in (self._X, self._y):
+                _let_go(array)
 
 
 class IterableBatches:
@@ -184,7 +215,7 @@ def as_batches(batches: Any, *, name: str = "the batches") -> Batches:
 
 def npz_batches(
     path: str | Path, target: str | None = None, *, batch_rows: int | None = None
-) -> ArrayBatches:
+) -> NpzBatches:
     """An NPZ file of features and labels, memory-mapped: only the pages in use are in memory.
 
     Parameters
@@ -227,8 +258,10 @@ def npz_batches(
         raise DataError(
             f"{name} is damaged or not an NPZ file. Write it again with savez."
         ) from None
+    image_shape = image_shape_of(X.shape)
     X = X.reshape(len(X), -1) if X.ndim > 2 else X
-    return ArrayBatches(X, y, batch_rows=batch_rows, name=name)
+    assert label is not None
+    return NpzBatches(X, y, batch_rows=batch_rows, name=name, target=label, image_shape=image_shape)
 
 
 def _mapped(archive: zipfile.ZipFile, path: Path, member: str) -> npt.NDArray[Any]:
@@ -258,6 +291,13 @@ def _mapped(archive: zipfile.ZipFile, path: Path, member: str) -> npt.NDArray[An
     if dtype.itemsize * int(np.prod(shape)) == 0:
         return np.empty(shape, dtype)
     return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _let_go(array: Any) -> None:
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    if array is not None and hasattr(mmap, "MADV_DONTNEED"):
+        array.madvise(mmap.MADV_DONTNEED)
 
 
 def _stored_per_row(X: Any) -> int:
