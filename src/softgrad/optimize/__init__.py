@@ -1,7 +1,6 @@
 """Solvers over callables, and a check of the gradients that they follow."""
 
 from softgrad.optimize.finite_differences import GradientCheck, check_gradient
-from softgrad.optimize.lbfgs import minimize_lbfgs
 from softgrad.optimize.newton import CurvedFunction, minimize_newton
 from softgrad.optimize.solution import Iterate, Solution, Status
 
@@ -12,6 +11,5 @@ __all__ = [
     "Solution",
     "Status",
     "check_gradient",
-    "minimize_lbfgs",
     "minimize_newton",
 ]
