@@ -62,6 +62,19 @@ def test_the_certificate_holds_far_from_the_optimum_too(rng, name):
         assert gap < 1e-3 * value  # and not a trivial one
 
 
+@pytest.mark.parametrize("name", ["iris", "breast cancer"])
+def test_a_wrong_intercept_is_not_certified(name):
+    """It has no penalty, and where the weights are held at zero no other residual shows it."""
+    X, y = DATA[name](return_X_y=True)
+    objective = SoftmaxRegression(1e-9).objective(X, y)
+    best = optimum(X, y, 1e-9)
+    x = objective.start()
+    x[-1, 0] += 1.0
+    value, gap = objective.certify(x, np.zeros_like(x))
+    assert value - best > 0.05
+    assert value - best <= gap
+
+
 def test_weights_enter_the_certificate(rng):
     X, y = load_wine(return_X_y=True)
     s = rng.integers(1, 4, len(y))

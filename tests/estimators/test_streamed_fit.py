@@ -13,8 +13,9 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from softgrad.data import DataError
-from softgrad.data.batches import ArrayBatches, CsvBatches
+from softgrad.data.batches import ArrayBatches, CsvBatches, as_batches
 from softgrad.estimators import SoftmaxRegression
+from softgrad.estimators.streamed_rows import StreamedRows
 
 DATA = [(load_digits, 0.01), (load_wine, 1.0), (load_breast_cancer, 1.0)]
 
@@ -42,6 +43,22 @@ def test_same_optimum_as_in_memory(load, C, as_sparse, class_weight, fit_interce
     assert streamed.gap_ <= 1e-9
     assert streamed.classes_.tolist() == memory.classes_.tolist()
     assert np.abs(streamed.predict_proba(X) - memory.predict_proba(X)).max() < 1e-4
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_sums_that_the_certificate_needs(as_sparse, rng):
+    """Class weights move the weighted sum of the rows away from zero."""
+    X, y = load_wine(return_X_y=True)
+    s = rng.random(len(y)) + 0.1
+    stored = sparse.csr_array(X) if as_sparse else X
+    source = as_batches(cut(stored, y, [50, 70], s))
+    rows = StreamedRows(source, class_weight={0: 5.0}, centre=True)
+    weight = s * np.where(y == 0, 5.0, 1.0)
+    expected = weight @ ((X - rows.mean) / rows.scale)
+    assert np.abs(rows.sum_of_rows - expected).max() <= 1e-12 * np.abs(expected).max()
+    assert np.abs(expected).max() > 1.0
+    assert rows.least_weight == weight.min()
+    assert rows.class_weights == pytest.approx(np.bincount(y, weight), rel=1e-13)
 
 
 def test_no_bit_depends_on_the_batches(rng):
