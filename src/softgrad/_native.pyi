@@ -23,6 +23,14 @@ def center(
 def log_softmax_vjp(
     p: object, g: object, axis: int = -1, scale: float = 1.0, out: object = None, /
 ) -> Any: ...
+def softmax_product(
+    x: object,
+    g: object,
+    axis: int,
+    temperature: float,
+    out: object | None,
+    /,
+) -> Any: ...
 def dot(p: object, g: object, axis: int = -1, /) -> Any: ...
 def sigmoid(x: object, order: int = 0, out: object = None, /) -> Any: ...
 def cross_entropy(

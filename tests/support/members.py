@@ -111,6 +111,12 @@ def _row_members(name: str, function: Any) -> list[Member]:
     ]
 
 
+def _given(x: Any, g: Any, **options: Any) -> Any:
+    return sg.softmax.vjp(x, g, value=sg.softmax(x, **options), **options)
+
+
+_GIVEN = Member("softmax.vjp of p", _given, rows.softmax_vjp, ("entries",))
+
 _LSE = frozenset({"axis", "where"})
 _LOGSUMEXP = [
     Member("logsumexp", sg.logsumexp, rows.logsumexp, (), "a row each", _LSE),
@@ -177,6 +183,7 @@ def _loss_members(target: str, reduction: str) -> list[Member]:
 
 MEMBERS: list[Member] = [
     *_row_members("softmax", sg.softmax),
+    _GIVEN,
     *_row_members("log_softmax", sg.log_softmax),
     *_LOGSUMEXP,
     *_SIGMOID,
