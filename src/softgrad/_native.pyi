@@ -84,9 +84,6 @@ class LinearRows:
         sums: NDArray[np.float64],
         squares: bool,
     ) -> None: ...
-    def secant(
-        self, step: NDArray[np.float64], kept: NDArray[np.float32], trial: NDArray[np.float32]
-    ) -> None: ...
     def dual(
         self,
         at: NDArray[np.float64],
