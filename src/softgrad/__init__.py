@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from softgrad._threads import get_num_threads, num_threads, set_num_threads
 from softgrad.functions.activations import identity, log_sigmoid, sigmoid, softplus, softsign, tanh
 from softgrad.functions.gates import gelu, gelu_tanh, mish, silu
+from softgrad.functions.linear_softmax import linear_softmax
 from softgrad.functions.logsumexp import logsumexp
 from softgrad.functions.losses import cross_entropy
 from softgrad.functions.rectifiers import elu, leaky_relu, relu, selu
@@ -48,6 +49,7 @@ __all__ = [
     "identity",
     "info",
     "leaky_relu",
+    "linear_softmax",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
