@@ -1,14 +1,14 @@
 // The kernels of one instruction set; compiled once per set with SOFTGRAD_ISA naming it.
 #include "softgrad/cross_entropy.hpp"
 #include "softgrad/products_of_logits.hpp"
-#include "softgrad/sigmoid.hpp"
 
 #define SOFTGRAD_STRING2(a) #a
 #define SOFTGRAD_STRING(a) SOFTGRAD_STRING2(a)
 
 namespace softgrad::SOFTGRAD_ISA {
 
-const LinearTable& linear_table();  // kernels_linear.cpp
+const LinearTable& linear_table();          // kernels_linear.cpp
+const ActivationTable& activation_table();  // kernels_activations.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
@@ -20,7 +20,6 @@ static constexpr Kernels<T> kernels() {
           product<T>,
           product_of_logits<T>,
           dot<T>,
-          sigmoid<T>,
           block_sum<T>,
           careful_block_sum<T>,
           block_max<T>,
@@ -31,7 +30,7 @@ static constexpr Kernels<T> kernels() {
 
 const KernelTable& table() {
   static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>(), &linear_table};
+                                    kernels<double>(), &linear_table, &activation_table};
   return t;
 }
 

@@ -19,10 +19,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from softgrad._threads import get_num_threads, num_threads, set_num_threads
-from softgrad.functions.activations import sigmoid
+from softgrad.functions.activations import identity, log_sigmoid, sigmoid, softplus, softsign, tanh
+from softgrad.functions.gates import gelu, gelu_tanh, mish, silu
+from softgrad.functions.linear_softmax import linear_softmax
 from softgrad.functions.logsumexp import logsumexp
 from softgrad.functions.losses import cross_entropy
+from softgrad.functions.rectifiers import elu, leaky_relu, relu, selu
 from softgrad.functions.softmax import log_softmax, softmax
+from softgrad.functions.softmin import softmin
+from softgrad.functions.sparsemax import sparsemax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
@@ -36,17 +41,33 @@ __all__ = [
     "TemperatureScaling",
     "__version__",
     "cross_entropy",
+    "elu",
     "expected_calibration_error",
+    "gelu",
+    "gelu_tanh",
     "get_num_threads",
+    "identity",
     "info",
+    "leaky_relu",
+    "linear_softmax",
+    "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "mish",
     "num_threads",
     "reliability_diagram",
+    "relu",
+    "selu",
     "set_num_threads",
     "show_info",
     "sigmoid",
+    "silu",
     "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
+    "sparsemax",
+    "tanh",
 ]
 
 _LAZY = {

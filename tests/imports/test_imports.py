@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import softgrad as sg
+from softgrad.functions import ACTIVATIONS
 
 PUBLIC = {
-    "softmax",
-    "log_softmax",
     "logsumexp",
-    "sigmoid",
+    *ACTIVATIONS,
+    "linear_softmax",
     "cross_entropy",
     "SoftmaxRegression",
     "TemperatureScaling",
@@ -29,7 +29,7 @@ PUBLIC = {
     "show_info",
     "__version__",
 }
-FUNCTIONS = ["softmax", "log_softmax", "logsumexp", "sigmoid"]
+FUNCTIONS = [*ACTIVATIONS, "logsumexp"]
 
 
 def modules_after(statement: str) -> set[str]:

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
 
 namespace softgrad {
@@ -89,8 +90,6 @@ struct Kernels {
                             long classes, double temperature, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
-  // The logistic function and its first and second derivative. At most 3 ULP.
-  void (*sigmoid)(int order, const T* x, T* y, long n);
 
   // Pieces of one long row, for threads that share it.
   void (*block_sum)(const T* x, long n, BlockSum* sum);
@@ -141,22 +140,26 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const ActivationTable& (*activations)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 }  // namespace avx512
 #endif
 
