@@ -318,22 +318,20 @@ def entries(values: ArrayLike, shape: Shape, meaning: str) -> Array:
     return array.astype(np.float32) if _is_half(array.dtype) else array
 
 
-def _limits(binary: bool) -> tuple[float, float]:
-    return (0, 1) if binary else (-sys.float_info.max, sys.float_info.max)
-
-
 def plain_entries(array: Array, binary: bool) -> bool:
     """Whether targets of entries are finite, and those of yes/no questions in 0..1."""
-    least, most = _limits(binary)
-    return not array.size or bool(array.min() >= least and array.max() <= most)  # false for NaN
+    if not array.size:
+        return True
+    least, most = array.min(), array.max()
+    inside = least >= 0 and most <= 1 if binary else least > -np.inf and most < np.inf
+    return bool(inside)  # false for NaN
 
 
 def entries_in_range(array: Array, binary: bool) -> None:
     """Refuse targets that `plain_entries` does not accept, naming the first."""
     if plain_entries(array, binary):
         return
-    least, most = _limits(binary)
-    at = _first(~((array >= least) & (array <= most)))
+    at = _first(~((array >= 0) & (array <= 1)) if binary else ~np.isfinite(array))
     if not binary:
         raise TargetError(f"target holds {array[at]}{_place(at)}; targets are finite numbers.")
     raise TargetError(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import softgrad as sg
+from softgrad.functions import LOSSES
 
 PUBLIC = {
     "softmax",
@@ -28,7 +29,7 @@ PUBLIC = {
     "info",
     "show_info",
     "__version__",
-}
+} | set(LOSSES)
 FUNCTIONS = ["softmax", "log_softmax", "logsumexp", "sigmoid"]
 
 

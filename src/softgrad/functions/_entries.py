@@ -125,10 +125,9 @@ def less_the_mean(gradient: Array, entries: Entries, mean: float) -> Array:
     along = [1] * rows.logits.ndim
     along[rows.axis] = rows.classes
     s = np.ones(rows.row_shape) if entries.weight is None else entries.weight
-    share = rows.per_row(s * (mean * entries.keep * entries.mixed / entries.divisor)) * w.reshape(
-        along
-    )
-    return (gradient - share).astype(gradient.dtype)
+    each = s * (mean * entries.keep * entries.mixed / entries.divisor)
+    result: Array = (gradient - rows.per_row(each) * w.reshape(along)).astype(gradient.dtype)
+    return result
 
 
 def of_classes(problem: Problem, kind: int, *, parameter: float = 0.0) -> Entries:
