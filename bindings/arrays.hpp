@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <new>
 
+#include "numpy_api.hpp"
 #include "recycle.hpp"
 #include "softgrad/batch.hpp"
 
@@ -181,6 +182,14 @@ inline bool wrong_count(const char* name, Py_ssize_t given, Py_ssize_t least, Py
   PyErr_Format(PyExc_TypeError, "%s takes %zd to %zd positional arguments, got %zd", name, least,
                most, given);
   return true;
+}
+
+inline PyObject* scalar_of(PyArrayObject* like, double value) {
+  if (PyArray_TYPE(like) == NPY_FLOAT32) {
+    float v = static_cast<float>(value);
+    return PyArray_Scalar(&v, PyArray_DESCR(like), nullptr);
+  }
+  return PyArray_Scalar(&value, PyArray_DESCR(like), nullptr);
 }
 
 inline PyMethodDef fast(const char* name, PyObject* (*f)(PyObject*, PyObject* const*, Py_ssize_t)) {

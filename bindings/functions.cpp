@@ -136,14 +136,6 @@ PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return result ? PyArray_Return(as_array(result)) : nullptr;
 }
 
-PyObject* scalar_of(PyArrayObject* like, double value) {
-  if (PyArray_TYPE(like) == NPY_FLOAT32) {
-    float v = static_cast<float>(value);
-    return PyArray_Scalar(&v, PyArray_DESCR(like), nullptr);
-  }
-  return PyArray_Scalar(&value, PyArray_DESCR(like), nullptr);
-}
-
 // cross_entropy(x, target, axis, row_weight, class_weight, label_smoothing, temperature,
 //               ignore_index, reduction, mode, grad_scale, out)
 PyObject* py_cross_entropy(PyObject*, PyObject* const* args, Py_ssize_t n) {

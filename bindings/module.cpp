@@ -11,6 +11,7 @@
 #include "activations.hpp"
 #include "functions.hpp"
 #include "linear.hpp"
+#include "losses.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -40,7 +41,8 @@ NB_MODULE(_native, m) {
   if (_import_array() < 0) throw nb::python_error();
   if (const char* wanted = std::getenv("SOFTGRAD_INSTRUCTION_SET"); wanted && *wanted)
     choose(wanted, "SOFTGRAD_INSTRUCTION_SET");
-  if (PyModule_AddFunctions(m.ptr(), softgrad::array_functions) < 0) throw nb::python_error();
+  for (PyMethodDef* functions : {softgrad::array_functions, softgrad::loss_functions})
+    if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw nb::python_error();
 
   nb::list names;
   for (const char* name : softgrad::activation_names) names.append(name);

@@ -17,6 +17,7 @@
 
 #include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
+#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -141,18 +142,21 @@ struct KernelTable {
   Kernels<double> f64;
   const LinearTable& (*linear)();
   const ActivationTable& (*activations)();
+  const LossTable& (*losses)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
+const LossTable& loss_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
+const LossTable& loss_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
@@ -160,6 +164,7 @@ namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
+const LossTable& loss_table();
 }  // namespace avx512
 #endif
 
