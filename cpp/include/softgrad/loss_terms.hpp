@@ -110,12 +110,13 @@ SOFTGRAD_INLINE Term focal_term(double gamma, DD surprise, vd factor) {
   else
     e = {exp2_short(a * -log2e), vd{}};
   const vd p = e.hi * unbias, p_low = e.lo * unbias;
-  // 1 - p: the difference, which is exact, or a - a^2 / 2 + ... where p is close to 1.
+  // 1 - p: the difference, which is exact but for the error of p, or a - a^2 / 2 + ... where p is
+  // close to 1.
   DD far = two_sum(splat(1.0), -p);
   DD q = {far.hi, far.lo - p_low};
   const vd rest = one_minus_exp(a, splat(1.0)) - a;
   DD near = fast_two_sum(a, rest + surprise.lo);
-  vl close = p > 0.5;
+  vl close = p > 0.75;
   q = {close ? near.hi : q.hi, close ? near.lo : q.lo};
   DD log_q = log_any<full>(q);
   const vd raised = power<T>(gamma, {-log_q.hi, -log_q.lo});
@@ -211,9 +212,11 @@ SOFTGRAD_INLINE Term loss_term(const LossParameters& how, vd x, vd target, vd po
         const double first = g * g, second = 2 * g + 1;
         const vd c = (rare * unbias) * s_large *
                      (first * (s_large * small.hi) + second * s_small - g * (s_small * small.hi));
-        const vd tail = unless_zero(s_small, large.hi);
-        const vd w = (common * unbias) *
-                     (s_small * (first * tail + second * s_large) - g * (s_large * tail));
+        // Biased until the end: a subnormal s(-|x|) has lost digits that its softplus would show.
+        const vd little = odds.small_biased(), tail = unless_zero(little, large.hi);
+        const vd inner =
+            little * (first * (tail * unbias) + second * s_large) - g * (s_large * tail);
+        const vd w = ((common * unbias) * inner) * unbias;
         r.by = unless_zero(at_small * factor, c) + unless_zero(at_large * factor, w);
       }
       if (by_target) {
