@@ -1,9 +1,9 @@
 """Losses with their gradients beside PyTorch: ``python -m benchmarks.losses --help``.
 
-Each case times ``value_and_grad`` against PyTorch's loss and ``backward`` on the same arrays, in one
-process, with the same number of threads and in an order shuffled anew every round. PyTorch computes
-each loss as its users write it: by the one function that it has for it, or where it has none by the
-usual few lines. A ratio above 1 says how many times faster softgrad is.
+Each case times ``value_and_grad`` against PyTorch's loss and ``backward`` on the same arrays, in
+one process, with the same number of threads and in an order shuffled anew every round. PyTorch
+computes each loss as its users write it: by the one function that it has for it, or where it has
+none by the usual few lines. A ratio above 1 says how many times faster softgrad is.
 """
 
 import argparse

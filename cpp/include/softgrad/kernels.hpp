@@ -16,7 +16,6 @@
 #include <cstdint>
 
 #include "linear_kernels.hpp"
-#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -132,6 +131,8 @@ struct Scratch {
     return blocks(classes) + work(classes) + (strided ? 3 * packed(classes) : 0);
   }
 };
+
+struct LossTable;  // loss_kernels.hpp
 
 struct KernelTable {
   const char* name;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "batch.hpp"
+#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -78,6 +79,13 @@ void each_entry(const Array<T>& a, long row, long count, long from, long n, auto
       for (long i = 0; i < some; i++)
         for (long c = 0; c < n; c++) body((first + i) * n + c, r.row[i][(from + c) * r.stride]);
   }
+}
+template <class T>
+void fill_row_with(T* y, long n, std::ptrdiff_t stride, T value) {
+  if (stride == 1)
+    std::fill_n(y, n, value);
+  else
+    for (long c = 0; c < n; c++) y[c * stride] = value;
 }
 template <class T>
 T* place(const Array<T>& a, long row, long count, long from, T* buffer) {
@@ -229,7 +237,7 @@ void ElementLoss<T>::gathered_group(long begin, long end, F deliver, Buffers& b)
     const Layout& l = this->derivative->layout;
     for (long i = 0; i < count; i++) {
       T* to = this->derivative->data + l.offset(r + i);
-      for (long c = 0; c < classes; c++) to[c * l.class_stride] = T(0);
+      fill_row_with(to, classes, l.class_stride, T(0));
       if (b.weight[i] != 0) to[index[r + i] * l.class_stride] = b.out[i];
     }
   }
@@ -328,7 +336,7 @@ struct HingeLoss : RowLoss<T> {
         const Layout& l = this->derivative->layout;
         T* to = this->derivative->data + l.offset(r);
         const T rest = hi != hi ? T(hi) : T(0);
-        for (long c = 0; c < a.classes; c++) to[c * l.class_stride] = rest;
+        fill_row_with(to, a.classes, l.class_stride, rest);
         if (rival < 0 || hi != hi) continue;
         to[rival * l.class_stride] = T(w * scale);
         to[index[r] * l.class_stride] = T(-(w * scale));
