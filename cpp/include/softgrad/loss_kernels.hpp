@@ -56,6 +56,8 @@ struct LossKernels {
   // What `entries` gives for focal_log_probability at x = -(hi + lo), y = 1, of n <= 64 rows.
   void (*focal_rows)(double gamma, const double* hi, const double* lo, long n, double* value_hi,
                      double* value_lo, double* slope);
+  // y *= factor, rounded once.
+  void (*scale)(T* y, long n, double factor);
   // margin + max_{j != target} x_j - x_target as hi + lo, and the first such j (-1: none).
   long (*runner_up)(const T* x, long classes, long target, double margin, double* hi, double* lo);
 };

@@ -77,7 +77,8 @@ struct LogOdds {
     r.inverse = both * r.below;
     r.below_inverse = both * r.total.hi;
     if constexpr (full) {
-      const vd rest = fma(-r.inverse, r.total.hi, splat(1.0)) - r.inverse * r.total.lo;
+      const DD back = two_product(r.inverse, r.total.hi);
+      const vd rest = ((1.0 - back.hi) - back.lo) - r.inverse * r.total.lo;
       r.inverse = fma(r.inverse, rest, r.inverse);
     }
     return r;
@@ -94,7 +95,8 @@ struct LogOdds {
       const vd shift = upper ? splat(1.0) : vd{}, added = upper ? splat(3.0) : splat(2.0);
       const vd above_low = (e_hi - (above + shift)) + e_lo;
       const vd below_low = (e_hi - (below - added)) + e_lo;
-      low = ((fma(-s, below, above) + above_low) - s * below_low) * below_inverse;
+      const DD back = two_product(s, below);
+      low = ((((above - back.hi) - back.lo) + above_low) - s * below_low) * below_inverse;
       for (double c : tail) p = fma(p, q, splat(c));
     }
     for (double c : head) p = fma(p, q, splat(c));

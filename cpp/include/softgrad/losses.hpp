@@ -171,6 +171,14 @@ void focal_rows(double gamma, const double* hi, const double* lo, long n, double
   }
 }
 
+template <class T>
+void scale_entries(T* y, long n, double factor) {
+  map_row<true>(y, y, n, false, [&](D16 v) {
+    SOFTGRAD_EACH_D v.v[i] *= factor;
+    return v;
+  });
+}
+
 // The first of n numbers that is the largest: its index, or -1 if n is 0; NaN is passed over.
 template <class T>
 SOFTGRAD_INLINE long first_largest(const T* x, long n, T* largest) {

@@ -18,7 +18,7 @@ from softgrad import _checks, _native
 from softgrad._typing import Array, ArrayLike, Axis, BoolArray
 from softgrad.errors import OptionError
 from softgrad.functions._members import GRAD, LOSS
-from softgrad.functions._problem import Problem, weighted, without_classes
+from softgrad.functions._problem import Problem, refuse_indices, weighted, without_classes
 from softgrad.functions._rows import Rows, diagonal, prepare, times
 
 # The kinds of loss and the derivatives, numbered as loss_kernels.hpp does.
@@ -112,6 +112,7 @@ class Entries(NamedTuple):
 
     def grad_target(self) -> Array:
         """The gradient by y; the mean's weight may depend on y too."""
+        refuse_indices(self.target)
         gradient: Array = self.call(_TARGET, 0)
         gradient *= gradient.dtype.type(self.mixed)
         if not self.mass_depends_on_target or self.divisor == 0:
