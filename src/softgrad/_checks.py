@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from softgrad import _native
 from softgrad._typing import Array, ArrayLike, Axis, BoolArray, Shape
 from softgrad.errors import (
     AxisError,
@@ -325,11 +326,19 @@ def entries(values: ArrayLike, shape: Shape, meaning: str) -> Array:
 
 def plain_entries(array: Array, binary: bool) -> bool:
     """Whether targets of entries are finite, and those of yes/no questions in 0..1."""
+    return _within(array, *((0.0, 1.0) if binary else (-np.inf, np.inf)))
+
+
+def _within(array: Array, least: float, most: float) -> bool:
+    """Whether all numbers are finite and in least..most."""
+    inside = _native.within(array, least, most, False)
+    if inside is not NotImplemented:
+        return bool(inside)
     if not array.size:
         return True
-    least, most = array.min(), array.max()
-    inside = least >= 0 and most <= 1 if binary else least > -np.inf and most < np.inf
-    return bool(inside)  # false for NaN
+    smallest, largest = array.min(), array.max()  # NaN if there is one
+    finite = smallest > -np.inf and largest < np.inf
+    return bool(finite and smallest >= least and largest <= most)
 
 
 def entries_in_range(array: Array, binary: bool) -> None:
@@ -366,7 +375,7 @@ def target_within_mask(allowed: BoolArray, wanted: str) -> None:
 
 
 def _finite_and_not_negative(array: Array) -> bool:
-    return not array.size or bool(array.min() >= 0 and array.max() < np.inf)  # false for NaN
+    return _within(array, 0.0, np.inf)
 
 
 def _first(bad: BoolArray) -> tuple[int, ...]:

@@ -17,7 +17,6 @@
 
 #include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
-#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -135,6 +134,8 @@ struct Scratch {
     return blocks(classes) + work(classes) + (strided ? 3 * packed(classes) : 0);
   }
 };
+
+struct LossTable;  // loss_kernels.hpp
 
 struct KernelTable {
   const char* name;
