@@ -60,6 +60,7 @@ sanitize: $(VENV)/.ready
 	$(BIN)/cmake --preset sanitize -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja)
 	$(BIN)/cmake --build --preset sanitize
 	build/sanitize/kernel_check
+	build/sanitize/kernel_sweep 40009
 
 clean:
 	rm -rf build dist runs $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
