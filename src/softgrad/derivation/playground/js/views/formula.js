@@ -1,6 +1,6 @@
 // The formulas, with every symbol bound to the reader's numbers.
 
-import { attributes, card, fill, h } from "../dom.js";
+import { attributes, card, fill, h, withSubscripts } from "../dom.js";
 import { fixed, num } from "../format.js";
 import { bindings } from "./symbols.js";
 
@@ -287,7 +287,7 @@ export function formulaView() {
     const [name, value, words] = bindings(model)[active];
     fill(
       readout,
-      h("b", { class: "math-name" }, name),
+      h("b", { class: "math-name" }, withSubscripts(name)),
       h("span", { class: "op" }, "="),
       h("b", {}, value),
       h("span", { class: "muted" }, ` ${words}`),
