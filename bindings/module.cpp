@@ -10,6 +10,7 @@
 
 #include "functions.hpp"
 #include "linear.hpp"
+#include "optimizers.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -42,6 +43,7 @@ NB_MODULE(_native, m) {
   if (PyModule_AddFunctions(m.ptr(), softgrad::array_functions) < 0) throw nb::python_error();
 
   softgrad::add_linear(m);
+  softgrad::add_optimizers(m);
 
   m.attr("openmp") = softgrad::has_openmp();
   m.def("set_num_threads", &softgrad::set_num_threads);

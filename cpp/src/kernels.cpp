@@ -8,7 +8,8 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
-const LinearTable& linear_table();  // kernels_linear.cpp
+const LinearTable& linear_table();        // kernels_linear.cpp
+const OptimizerTable& optimizer_table();  // kernels_optimizers.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
@@ -23,7 +24,7 @@ static constexpr Kernels<T> kernels() {
 
 const KernelTable& table() {
   static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>(), &linear_table};
+                                    kernels<double>(), &linear_table, &optimizer_table};
   return t;
 }
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "linear_kernels.hpp"
+#include "optimizer_kernels.hpp"
 
 namespace softgrad {
 
@@ -137,6 +138,7 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const OptimizerTable& (*optimizers)();
 };
 
 namespace baseline {

@@ -184,21 +184,23 @@ class Objective:
             return None
         if kind.multi_label:
             yes = z > (0.0 if kind.takes == "logits" else 0.5)
-            return np.equal(yes, classes > 0.5) if classes.shape == z.shape else None
+            return np.asarray(yes == (classes > 0.5)) if classes.shape == z.shape else None
         if not kind.targets & {"indices", "probabilities"}:
             return None
         if classes.shape == z.shape:
             classes = np.argmax(classes, axis=1)
-        return np.equal(np.argmax(z, axis=1), classes)
+        return np.asarray(np.argmax(z, axis=1) == classes)
 
 
-def make_objective(last: Activation | None, width: int | None, bound: WithOptions) -> Objective:
+def make_objective(
+    last: Activation | None, width: int | None, bound: WithOptions, fusible: bool
+) -> Objective:
     """The loss and the last activation as one function, or the reason why they do not fit.
 
     ``last`` is None where the last layer is no activation; ``width`` is the number of its units.
     """
     refuse_pair(last, width, bound.loss)
-    if last is not None:
+    if last is not None and fusible:
         fused = _fuse(last, bound)
         if fused is not None:
             return fused

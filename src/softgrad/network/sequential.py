@@ -522,8 +522,12 @@ class Sequential:
             )
 
     def _end(self, bound: WithOptions) -> Objective:
-        last = self.layers[-1]
-        return make_objective(last if isinstance(last, Activation) else None, self.outputs, bound)
+        last = len(self.layers) - 1
+        while last > 0 and repr(self.layers[last]) == "identity":
+            last -= 1  # it hides from the loss what stands before it
+        layer = self.layers[last]
+        giving = layer if isinstance(layer, Activation) else None
+        return make_objective(giving, self.outputs, bound, last == len(self.layers) - 1)
 
     def _needed(self) -> Objective:
         if self._objective is None:

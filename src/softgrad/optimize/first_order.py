@@ -13,14 +13,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
-from softgrad import _checks
+from softgrad import _checks, _native
 from softgrad._typing import Array
 from softgrad.errors import OptionError, ShapeError
-from softgrad.optimize import _updates
 from softgrad.optimize.schedules import Schedule, as_schedule
 
 State = dict[str, Array]
@@ -176,7 +175,7 @@ class SGD(Optimizer):
         scale: float,
     ) -> None:
         velocity = memories[0] if memories else None
-        _updates.sgd(
+        _native.sgd_step(
             parameters, gradient, velocity, size, self.momentum, self.nesterov, decay, scale
         )
 
@@ -202,14 +201,22 @@ class _Moments(Optimizer):
         return ("first_moment", "second_moment")
 
     def _adam(
-        self, w: Array, g: Array, memories: list[Array], step: int, size: float, **more: Any
+        self,
+        w: Array,
+        g: Array,
+        memories: list[Array],
+        step: int,
+        size: float,
+        decay: float,
+        shrink: float,
+        scale: float,
     ) -> None:
         m, v = memories
         bias1 = 1.0 - self.beta1 ** (step + 1)
         bias2 = 1.0 - self.beta2 ** (step + 1)
-        _updates.adam(
+        _native.adam_step(
             w, g, m, v, size / bias1, 1.0 / math.sqrt(bias2), self.beta1, self.beta2,
-            self.epsilon, **more,
+            self.epsilon, decay, shrink, scale,
         )  # fmt: skip
 
 
@@ -255,8 +262,7 @@ class Adam(_Moments):
         decay: float,
         scale: float,
     ) -> None:
-        more = {"decay": decay, "shrink": 1.0, "scale": scale}
-        self._adam(parameters, gradient, memories, step, size, **more)
+        self._adam(parameters, gradient, memories, step, size, decay, 1.0, scale)
 
 
 @final
@@ -300,8 +306,8 @@ class AdamW(_Moments):
         decay: float,
         scale: float,
     ) -> None:
-        more = {"decay": 0.0, "shrink": 1.0 - size * decay, "scale": scale}
-        self._adam(parameters, gradient, memories, step, size, **more)
+        shrink = 1.0 - size * decay
+        self._adam(parameters, gradient, memories, step, size, 0.0, shrink, scale)
 
 
 def clip_scale(gradient: Array, largest: float) -> float:
