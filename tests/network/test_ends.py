@@ -99,7 +99,7 @@ def test_options_that_do_not_exist():
         WithOptions(sg.cross_entropy, delta=1.0)
     with pytest.raises(ValueError, match="no option 'slope'"):
         Activation(sg.softmax, slope=1.0)
-    with pytest.raises(TypeError, match="no loss|a loss is one"):
+    with pytest.raises(TypeError, match="a loss is one of"):
         WithOptions(np.mean)
     with pytest.raises(TypeError, match="differentiable function"):
         Activation(np.tanh)

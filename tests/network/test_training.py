@@ -32,7 +32,9 @@ def network(dtype=np.float32) -> Sequential:
 
 
 def same(a: Sequential, b: Sequential) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(a.state().values(), b.state().values()))
+    return all(
+        np.array_equal(x, y) for x, y in zip(a.state().values(), b.state().values(), strict=True)
+    )
 
 
 OPTIONS = {"optimizer": Adam(WarmUp(Cosine(0.02, steps=60), steps=5)), "batch_size": 32, "seed": 4}

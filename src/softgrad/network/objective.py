@@ -175,7 +175,9 @@ class Objective:
     def accuracy(self, z: Array, target: Any) -> float:
         """The share of rows (with several labels: of labels) that z has right; NaN if no such."""
         right = self.right(z, target)
-        return float("nan") if right is None or not right.size else float(np.mean(right))
+        if right is None or not right.size:
+            return float("nan")
+        return float(np.count_nonzero(right)) / right.size
 
     def right(self, z: Array, target: Any) -> Array | None:
         """Which rows z has right; None where the targets are no classes."""

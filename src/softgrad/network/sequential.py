@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self, final
 
 import numpy as np
@@ -90,6 +91,12 @@ class Sequential:
             zip(statistic_names, (np.empty(s, self.dtype) for s in shapes), strict=True)
         )
         self._views = split(self._vector, self._shapes)
+        borders = [0, *np.cumsum([math.prod(shape) for shape in self._shapes]).tolist()]
+        self._decayed = [
+            slice(start, stop)
+            for shape, (start, stop) in zip(self._shapes, pairwise(borders), strict=True)
+            if len(shape) > 1
+        ]
         self._spaces: list[Workspace] = []
         self.initialize(seed)
 
@@ -320,14 +327,15 @@ class Sequential:
         _checks.out(out, self._vector.shape, self.dtype)
         space = self._borrow()
         try:
-            passes = self.passes(space, self.trunk, training, rng, split(out, self._shapes))
-            outputs = engine.forward(self.trunk, X, passes)
+            trunk = self.trunk
+            passes = self._plan(space, out, training, rng)
+            outputs = engine.forward(trunk, X, passes)
             z, objective = outputs[-1], self._needed()
             # One that is not the last output, so that the accuracy can be read from that.
             cotangent = space.array("loss", z.shape)
             loss, g = objective.value_and_grad(z, target, sample_weight, class_weight, cotangent)
             accuracy = objective.accuracy(z, target)
-            engine.backward(self.trunk, outputs, passes, g)
+            engine.backward(trunk, outputs, passes, g)
             return loss, accuracy
         finally:
             self._return(space)
@@ -469,18 +477,17 @@ class Sequential:
     @property
     def decayed(self) -> list[slice]:
         """The parts of ``vector`` that weight decay applies to: matrices, not biases or scales."""
-        parts, start = [], 0
-        for shape in self._shapes:
-            stop = start + math.prod(shape)
-            if len(shape) > 1:
-                parts.append(slice(start, stop))
-            start = stop
-        return parts
+        return list(self._decayed)
 
     @property
     def statistic_names(self) -> list[str]:
         """The names of the running statistics, which training collects without gradients."""
         return list(self._statistics)
+
+    @property
+    def statistics(self) -> list[Array]:
+        """The running statistics, the network's own arrays."""
+        return list(self._statistics.values())
 
     @property
     def workspace_bytes(self) -> int:
@@ -601,6 +608,20 @@ class Sequential:
             call = Pass(i, parameters[i], own, space, training, training, rng, free, along[i])
             passes.append(call)
         return passes
+
+    def _plan(
+        self, space: Workspace, out: Array, training: bool, rng: np.random.Generator | None
+    ) -> list[Pass]:
+        """The passes of the last time, if its gradient went to the same array."""
+        if not training:
+            return self.passes(space, self.trunk, gradients=split(out, self._shapes))
+        if space.plan is None or space.plan[0] is not out:
+            gradients = split(out, self._shapes)
+            space.plan = out, self.passes(space, self.trunk, training, gradients=gradients)
+        prepared: list[Pass] = space.plan[1]
+        for call in prepared:
+            call.rng = rng
+        return prepared
 
     def _per_layer(self, arrays: Sequence[Array]) -> list[list[Array]]:
         rest = iter(arrays)

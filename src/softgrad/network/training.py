@@ -253,7 +253,7 @@ class _Run:
 
     def go(self, on_step: Callback | None, on_epoch: Callback | None) -> TrainingResult:
         self.started, self.rows_done, self.steps_done = time.perf_counter(), 0, 0
-        good = self.net.state()
+        good = _Kept(self.net)
         # A state saved after the last batch of an epoch still lacks that epoch's end.
         while self.epoch < self.epochs:
             if self.patience is not None and self.waited >= self.patience:
@@ -262,10 +262,10 @@ class _Run:
                 loss, accuracy = self._gradient(batch)
                 if not math.isfinite(loss):
                     message = self._diagnose(batch, loss)
-                    self.net.load_state(good)
+                    good.restore()
                     return self._end(Status.NOT_FINITE, message)
                 if self.steps_done % _KEEP_EVERY == 0:
-                    good = self.net.state()
+                    good.renew()
                 size = self._update()
                 self._count(batch, loss, accuracy)
                 if on_step is not None and on_step(self._progress(size, loss)) is True:
@@ -310,9 +310,7 @@ class _Run:
         self.steps_done += 1
         self.rows_done += rows
 
-    def _end_of_epoch(
-        self, good: dict[str, Array], on_epoch: Callback | None
-    ) -> TrainingResult | None:
+    def _end_of_epoch(self, good: _Kept, on_epoch: Callback | None) -> TrainingResult | None:
         """Validation, history and callback; a result if the training ends here."""
         batches, (loss, accuracy) = self.batch, self._means()
         validation = (NAN, NAN)
@@ -324,7 +322,7 @@ class _Run:
         if not np.isfinite(self.net.vector).all() or (
             self.validation is not None and not math.isfinite(validation[0])
         ):
-            self.net.load_state(good)
+            good.restore()
             return self._end(
                 Status.NOT_FINITE,
                 f"After epoch {self.epoch + 1} the weights or the validation loss "
@@ -409,6 +407,22 @@ class _Run:
             history=self.curves,
             state=state,
         )
+
+
+class _Kept:
+    """A copy of a network's numbers, to go back to."""
+
+    def __init__(self, net: Sequential) -> None:
+        self._own = [net.vector, *net.statistics]
+        self._copies = [array.copy() for array in self._own]
+
+    def renew(self) -> None:
+        for copy, array in zip(self._copies, self._own, strict=True):
+            np.copyto(copy, array)
+
+    def restore(self) -> None:
+        for copy, array in zip(self._copies, self._own, strict=True):
+            np.copyto(array, copy)
 
 
 def _under(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -9,25 +9,36 @@ import numpy as np
 
 from softgrad._typing import Array, Shape
 
+_MOST_VIEWS = 256  # of buffers in shapes seen before
+
 
 class Workspace:
     """Named buffers, allocated when first asked for and kept for the next pass.
 
-    A batch with fewer rows uses the front of what a larger one allocated.
+    A batch with fewer rows uses the front of what a larger one allocated. ``plan`` is a place for
+    whatever its user prepared the last time.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._dtype = dtype
+        self.dtype = dtype
+        self.plan: Any = None
         self._memory: dict[object, Array] = {}
+        self._views: dict[object, Array] = {}
 
     def array(self, key: object, shape: Shape, dtype: Any = None) -> Array:
         """A C-contiguous array with arbitrary contents; the same memory for the same key."""
-        wanted = self._dtype if dtype is None else np.dtype(dtype)
+        view = self._views.get((key, shape))
+        if view is not None:
+            return view
         size = math.prod(shape)
         memory = self._memory.get(key)
-        if memory is None or memory.size < size or memory.dtype != wanted:
-            self._memory[key] = memory = np.empty(size, wanted)
-        return memory[:size].reshape(shape)
+        if memory is None or memory.size < size:
+            self._memory[key] = memory = np.empty(size, self.dtype if dtype is None else dtype)
+            self._views.clear()  # some were of the memory that this one replaces
+        if len(self._views) >= _MOST_VIEWS:
+            self._views.clear()
+        self._views[key, shape] = view = memory[:size].reshape(shape)
+        return view
 
     @property
     def nbytes(self) -> int:

@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -38,9 +38,10 @@ class Optimizer(ABC):
     """A rule that moves parameters against a gradient, one step at a time."""
 
     step_size: float | Schedule
+    _schedule: ClassVar[Schedule]  # an attribute of the instance, but no field of it
 
     def __post_init__(self) -> None:
-        as_schedule(self.step_size)
+        object.__setattr__(self, "_schedule", as_schedule(self.step_size))  # the class is frozen
 
     def start(self, parameters: Array) -> State:
         """The state before the first step: what is remembered of no gradients, and 0 steps."""
@@ -50,7 +51,7 @@ class Optimizer(ABC):
 
     def step_size_at(self, state: State) -> float:
         """The step size of the next step."""
-        return as_schedule(self.step_size)(int(state["steps"]))
+        return self._schedule(int(state["steps"]))
 
     def step(
         self,
@@ -76,7 +77,7 @@ class Optimizer(ABC):
         """
         self._check(parameters, gradient, state)
         step = int(state["steps"])
-        size = as_schedule(self.step_size)(step)
+        size = self._schedule(step)
         for part, decay in self._parts(parameters.size, decayed):
             own = [state[name][part] for name in self._memories()]
             self._move(parameters[part], gradient[part], own, step, size, decay, scale)
