@@ -9,6 +9,7 @@
 namespace softgrad::SOFTGRAD_ISA {
 
 const LinearTable& linear_table();        // kernels_linear.cpp
+const LossTable& loss_table();            // kernels_losses.cpp
 const OptimizerTable& optimizer_table();  // kernels_optimizers.cpp
 
 template <class T>
@@ -23,8 +24,12 @@ static constexpr Kernels<T> kernels() {
 }
 
 const KernelTable& table() {
-  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>(), &linear_table, &optimizer_table};
+  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA),
+                                    kernels<float>(),
+                                    kernels<double>(),
+                                    &linear_table,
+                                    &loss_table,
+                                    &optimizer_table};
   return t;
 }
 

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "linear_kernels.hpp"
+#include "loss_kernels.hpp"
 #include "optimizer_kernels.hpp"
 
 namespace softgrad {
@@ -138,23 +139,27 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const LossTable& (*losses)();
   const OptimizerTable& (*optimizers)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace avx512
 #endif
 
