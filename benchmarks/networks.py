@@ -2,8 +2,8 @@
 
 One sample is an epoch of 6400 rows in shuffled mini-batches of 128, float32, as a user would write
 it: rows gathered from memory, loss, gradients, step. PyTorch runs eagerly, with every
-implementation of its optimiser (a loop over tensors, foreach, fused); the fastest counts. The matrix
-products alone, in NumPy, are what no network on the same BLAS can be faster than. All contenders
+implementation of its optimiser (a loop over tensors, foreach, fused); the fastest counts. The
+matrix products alone, in NumPy, are what no network on the same BLAS can be faster than. All contenders
 run in one process, in an order shuffled anew every round.
 
 BLAS decides most of the time, and OpenBLAS chooses its kernels by the processor or by
@@ -80,7 +80,7 @@ def activation() -> Any:
     return getattr(sg, "relu", sg.sigmoid)
 
 
-def data() -> tuple[Rows, Labels, str]:
+def data() -> tuple[Any, Labels, str]:
     """The first rows of MNIST, or random ones of that shape."""
     count = BATCH * STEPS
     try:

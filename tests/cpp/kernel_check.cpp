@@ -267,6 +267,7 @@ int main() {
     check::check_rows(softgrad::active_kernels());
     check::check_batches();
     check::check_linear(softgrad::active_kernels());
+    check::check_optimizers(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());
   }
   if (softgrad::set_instruction_set("avx1024")) check::fail("unknown set accepted", 1, 0);

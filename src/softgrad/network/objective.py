@@ -8,9 +8,8 @@ own vjp, which is exact as well.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
@@ -107,23 +106,6 @@ def loss_named(name: str) -> Loss:
     return loss
 
 
-class Kind(NamedTuple):
-    """What a loss says of itself."""
-
-    takes: str
-    multi_label: bool
-    targets: frozenset[str]
-
-
-def kind_of(loss: Loss) -> Kind:
-    """What the loss takes; a loss that does not say takes logits of classes."""
-    return Kind(
-        getattr(loss, "takes", "logits"),
-        getattr(loss, "multi_label", False),
-        getattr(loss, "targets", frozenset({"indices", "probabilities"})),
-    )
-
-
 @dataclass
 class Objective:
     """A loss of the output of a network's last layer, or of the layer before if ``fused``."""
@@ -133,8 +115,7 @@ class Objective:
     fused: bool = False
 
     def __post_init__(self) -> None:
-        taken = inspect.signature(self.loss.value_and_grad).parameters
-        self._weights = {n for n in ("sample_weight", "class_weight") if n in taken}
+        self._weights = {"sample_weight", "class_weight"} & set(self.loss.options)
 
     def _with(self, sample_weight: Any, class_weight: Any) -> dict[str, Any]:
         if sample_weight is None and class_weight is None:
@@ -170,7 +151,7 @@ class Objective:
 
     @property
     def multi_label(self) -> bool:
-        return kind_of(self.loss).multi_label
+        return self.loss.multi_label
 
     def accuracy(self, z: Array, target: Any) -> float:
         """The share of rows (with several labels: of labels) that z has right; NaN if no such."""
@@ -181,13 +162,13 @@ class Objective:
 
     def right(self, z: Array, target: Any) -> Array | None:
         """Which rows z has right; None where the targets are no classes."""
-        kind, classes = kind_of(self.loss), np.asarray(target)
+        loss, classes = self.loss, np.asarray(target)
         if z.ndim != 2 or not z.shape[1]:
             return None
-        if kind.multi_label:
-            yes = z > (0.0 if kind.takes == "logits" else 0.5)
+        if loss.multi_label:
+            yes = z > (0.0 if loss.takes == "logits" else 0.5)
             return np.asarray(yes == (classes > 0.5)) if classes.shape == z.shape else None
-        if not kind.targets & {"indices", "probabilities"}:
+        if not loss.targets & {"indices", "probabilities"}:
             return None
         if classes.shape == z.shape:
             classes = np.argmax(classes, axis=1)
@@ -224,23 +205,22 @@ def _fuse(last: Activation, bound: WithOptions) -> Objective | None:
 
 def refuse_pair(last: Activation | None, width: int | None, loss: Loss) -> None:
     """Raise if the loss cannot mean what comes out of the last layer."""
-    kind = kind_of(loss)
     name = last.function.name if last is not None else None
     gives = _GIVES.get(name, "values") if name else "values"
     one = "classes compete within a row, and one unit has no rival"
-    if not kind.multi_label and kind.takes != "values" and width == 1 and gives != "yes":
+    if not loss.multi_label and loss.takes != "values" and width == 1 and gives != "yes":
         raise OptionError(
             f"{loss.name} of one unit is the same whatever the network says: {one}. Use two "
             "units, or binary_cross_entropy for a yes or no."
         )
-    reason = _reason(kind, gives, name, loss.name)
+    reason = _reason(loss, gives, name)
     if reason:
         raise OptionError(
             f"{name or 'A last layer without activation'}, then {loss.name}: {reason}"
         )
 
 
-def _reason(kind: Kind, gives: str, name: str | None, loss: str) -> str | None:
+def _reason(loss: Loss, gives: str, name: str | None) -> str | None:
     fits = {
         # takes, several labels: what may come, in the order of the messages' advice
         ("logits", False): ("values", "log_probabilities"),
@@ -250,16 +230,16 @@ def _reason(kind: Kind, gives: str, name: str | None, loss: str) -> str | None:
         ("log_probabilities", False): ("log_probabilities",),
         ("log_probabilities", True): ("log_yes",),
     }
-    if kind.takes == "values":
+    if loss.takes == "values":
         return None
-    if gives in fits[kind.takes, kind.multi_label]:
-        if name == "sparsemax" and kind.targets != {"values"}:
+    if gives in fits[loss.takes, loss.multi_label]:
+        if name == "sparsemax" and loss.targets != {"values"}:
             return (
                 "sparsemax gives probabilities that are exactly 0, whose logarithm is -inf: the "
                 "loss would be infinite. Use softmax, or squared_error after sparsemax."
             )
         return None
-    if kind.takes == "logits" and not kind.multi_label:
+    if loss.takes == "logits" and not loss.multi_label:
         if gives == "probabilities":
             return (
                 f"the loss applies softmax itself, so it would be applied twice. Drop {name}, or "
@@ -270,7 +250,7 @@ def _reason(kind: Kind, gives: str, name: str | None, loss: str) -> str | None:
             f"or no of its own. Drop {name}, or use binary_cross_entropy_probabilities with a "
             "target of 0 and 1 for each output."
         )
-    if kind.takes == "logits":
+    if loss.takes == "logits":
         again = "would be applied twice" if gives == "yes" else f"cannot take what {name} gives"
         return (
             f"the loss applies sigmoid itself, which {again}. Drop {name}, or use "
@@ -281,8 +261,8 @@ def _reason(kind: Kind, gives: str, name: str | None, loss: str) -> str | None:
         ("probabilities", True): "probabilities of yes: end the network with sigmoid",
         ("log_probabilities", False): "log-probabilities: end the network with log_softmax",
         ("log_probabilities", True): "logarithms of probabilities: end it with log_sigmoid",
-    }[kind.takes, kind.multi_label]
-    logits = "binary_cross_entropy" if kind.multi_label else "cross_entropy"
+    }[loss.takes, loss.multi_label]
+    logits = "binary_cross_entropy" if loss.multi_label else "cross_entropy"
     return f"the loss takes {wanted}, or use {logits}, which takes logits."
 
 

@@ -16,7 +16,6 @@ from softgrad.network.diagnosis import diagnose
 from softgrad.network.dropout import Dropout
 from softgrad.network.linear import positive
 from softgrad.network.minibatches import ArraySource, Minibatch, Source, StreamSource
-from softgrad.network.objective import kind_of
 from softgrad.network.progress import NAN, Progress, Status, TrainingResult
 from softgrad.network.sequential import Sequential
 from softgrad.optimize.first_order import Adam, Optimizer, clip_scale
@@ -163,8 +162,7 @@ def check_labels(net: Sequential, y: Any) -> None:
     bound = net.loss
     if bound is None or y.dtype.kind not in "iu" or y.ndim != 1 or not net.outputs:
         return
-    kind = kind_of(bound.loss)
-    if "indices" in kind.targets and not kind.multi_label:
+    if "indices" in bound.loss.targets and not bound.loss.multi_label:
         ignored = _checks.ignore_index(bound.options.get("ignore_index"))
         _checks.class_indices(y, net.outputs, ignored)
 
