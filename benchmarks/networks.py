@@ -3,8 +3,8 @@
 One sample is an epoch of 6400 rows in shuffled mini-batches of 128, float32, as a user would write
 it: rows gathered from memory, loss, gradients, step. PyTorch runs eagerly, with every
 implementation of its optimiser (a loop over tensors, foreach, fused); the fastest counts. The
-matrix products alone, in NumPy, are what no network on the same BLAS can be faster than. All contenders
-run in one process, in an order shuffled anew every round.
+matrix products alone, in NumPy, are what no network on the same BLAS can be faster than. All
+contenders run in one process, in an order shuffled anew every round.
 
 BLAS decides most of the time, and OpenBLAS chooses its kernels by the processor or by
 OPENBLAS_CORETYPE: quote the header with any figure.
@@ -77,7 +77,7 @@ CASES = [
 
 def activation() -> Any:
     """The one of the network: relu."""
-    return getattr(sg, "relu", sg.sigmoid)
+    return sg.relu
 
 
 def data() -> tuple[Any, Labels, str]:
@@ -230,10 +230,10 @@ def report(case: Case, times: dict[str, float]) -> None:
         ratio = elapsed / times["softgrad"]
         rows = BATCH / elapsed
         print(f"    {name:<18} {1e3 * elapsed:7.3f} ms a step  {rows:9.0f} rows/s  {ratio:5.2f}x")
-    for peer, elapsed in best.items():
+    for peer, least in best.items():
         wanted = TARGETS.get((case.name, case.optimizer, peer))
-        if wanted is not None and elapsed is not None:
-            ratio = elapsed / times["softgrad"]
+        if wanted is not None and least is not None:
+            ratio = least / times["softgrad"]
             verdict = "reached" if ratio >= wanted else "MISSED"
             print(f"    target: {wanted}x {peer}, measured {ratio:.2f}x: {verdict}")
 
