@@ -12,6 +12,7 @@
 #include "functions.hpp"
 #include "linear.hpp"
 #include "losses.hpp"
+#include "optimizers.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -48,6 +49,7 @@ NB_MODULE(_native, m) {
   for (const char* name : softgrad::activation_names) names.append(name);
   m.attr("activations") = nb::tuple(names);  // what `activation` is told by its position
   softgrad::add_linear(m);
+  softgrad::add_optimizers(m);
 
   m.attr("openmp") = softgrad::has_openmp();
   m.def("set_num_threads", &softgrad::set_num_threads);

@@ -10,6 +10,7 @@ namespace softgrad::SOFTGRAD_ISA {
 const LinearTable& linear_table();          // kernels_linear.cpp
 const ActivationTable& activation_table();  // kernels_activations.cpp
 const LossTable& loss_table();              // kernels_losses.cpp
+const OptimizerTable& optimizer_table();    // kernels_optimizers.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
@@ -26,7 +27,8 @@ const KernelTable& table() {
                                     kernels<double>(),
                                     &linear_table,
                                     &activation_table,
-                                    &loss_table};
+                                    &loss_table,
+                                    &optimizer_table};
   return t;
 }
 

@@ -150,6 +150,30 @@ class LinearRows:
         log_probability: NDArray[np.float64],
     ) -> tuple[float, float]: ...
 
+def sgd_step(
+    w: NDArray[Any],
+    g: NDArray[Any],
+    velocity: NDArray[Any] | None,
+    size: float,
+    momentum: float,
+    nesterov: bool,
+    decay: float,
+    scale: float,
+) -> None: ...
+def adam_step(
+    w: NDArray[Any],
+    g: NDArray[Any],
+    m: NDArray[Any],
+    v: NDArray[Any],
+    size: float,
+    inverse_root: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    decay: float,
+    shrink: float,
+    scale: float,
+) -> None: ...
 def set_num_threads(n: int, /) -> None: ...
 def get_num_threads() -> int: ...
 def instruction_set() -> str: ...

@@ -216,5 +216,6 @@ void check_batches();
 void check_activations(const softgrad::KernelTable& table);
 void check_losses();
 void check_linear(const softgrad::KernelTable& table);
+void check_optimizers(const softgrad::KernelTable& table);
 
 }  // namespace check

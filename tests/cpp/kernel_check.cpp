@@ -282,6 +282,7 @@ int main() {
     check::check_activations(softgrad::active_kernels());
     check::check_losses();
     check::check_linear(softgrad::active_kernels());
+    check::check_optimizers(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());
   }
   if (softgrad::set_instruction_set("avx1024")) check::fail("unknown set accepted", 1, 0);

@@ -17,6 +17,7 @@
 
 #include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
+#include "optimizer_kernels.hpp"
 
 namespace softgrad {
 
@@ -144,6 +145,7 @@ struct KernelTable {
   const LinearTable& (*linear)();
   const ActivationTable& (*activations)();
   const LossTable& (*losses)();
+  const OptimizerTable& (*optimizers)();
 };
 
 namespace baseline {
@@ -151,6 +153,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
@@ -158,6 +161,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
@@ -166,6 +170,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx512
 #endif
 
