@@ -108,6 +108,9 @@ class CrossEntropy(Loss):
     """
 
     name = "cross_entropy"
+    takes = "logits"
+    multi_label = False
+    targets = frozenset({"indices", "probabilities"})
 
     def __call__(
         self,

@@ -1,0 +1,3 @@
+LIBRARIES = ("numpy", "torch", "jax")
+def program(name, pair, x, y, T):
+    return ""

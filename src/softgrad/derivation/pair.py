@@ -1,0 +1,292 @@
+"""An activation with a loss, for one row of logits: every number that the steps show.
+
+`LibraryPair` asks the functions of the library, in float64. `ExactPair` computes the formulas of
+`softgrad.derivation.formulas` with mpmath. The steps do not know which of them they work with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from softgrad._typing import Array
+from softgrad.derivation.arithmetic import Arithmetic, Exact
+from softgrad.derivation.expression import SCALARS, evaluate, names
+from softgrad.derivation.formulas import ACTIVATIONS, LOSSES, Elementwise, LossFormula, Rowwise
+from softgrad.errors import OptionError
+from softgrad.functions import ACTIVATIONS as FUNCTIONS
+from softgrad.functions import LOSSES as LOSS_FUNCTIONS
+
+#: What an activation returns, where it is more than real numbers.
+GIVES = {
+    "softmax": "probabilities",
+    "softmin": "probabilities",
+    "sparsemax": "probabilities",
+    "sigmoid": "probabilities",
+    "log_softmax": "log_probabilities",
+    "log_sigmoid": "log_probabilities",
+}
+
+
+def words(name: str) -> str:
+    """The name of a function in prose."""
+    return name.replace("cross_entropy", "cross-entropy").replace("_", " ")
+
+
+class Pair(ABC):
+    """a = f(z), L(a, y) and their derivatives, z of shape (C,)."""
+
+    def __init__(
+        self, activation: str, loss: str | None, options: Mapping[str, Any], arithmetic: Arithmetic
+    ) -> None:
+        self.activation_name = known(activation, "activation", FUNCTIONS)
+        self.loss_name = None if loss is None else known(loss, "loss", LOSS_FUNCTIONS)
+        self.arithmetic = arithmetic
+        self.formula = ACTIVATIONS[activation]
+        self.loss_formula: LossFormula | None = None if loss is None else LOSSES[loss]
+        self.activation_options, self.loss_options = _routed(activation, loss, options)
+        self.constants = {
+            **getattr(self.formula, "constants", {}),
+            **_defaults(FUNCTIONS[activation], self.formula_names(), self.activation_options),
+        }
+        self.loss_constants = (
+            _defaults(LOSS_FUNCTIONS[loss], self.loss_names(), self.loss_options)
+            if loss is not None
+            else {}
+        )
+
+    # --- What is known without numbers -----------------------------------------------------------
+
+    @property
+    def function(self) -> Any:
+        return FUNCTIONS[self.activation_name]
+
+    @property
+    def loss_function(self) -> Any:
+        assert self.loss_name is not None
+        return LOSS_FUNCTIONS[self.loss_name]
+
+    @property
+    def elementwise(self) -> bool:
+        return isinstance(self.formula, Elementwise)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the loss of the logits contains this activation: p is a step inside it."""
+        return self.loss_formula is not None and self.loss_formula.link == self.activation_name
+
+    @property
+    def symbol(self) -> str:
+        """The letter for the activation's value: p for probabilities."""
+        return "p" if GIVES.get(self.activation_name) == "probabilities" else "a"
+
+    def formula_names(self) -> set[str]:
+        f = self.formula
+        derivative = f.slope if isinstance(f, Elementwise) else f.jacobian
+        return set().union(*(names(s) for s in (f.value, derivative, *f.let.values())))
+
+    def loss_names(self) -> set[str]:
+        f = self.loss_formula
+        assert f is not None
+        return set().union(
+            *(names(s) for s in (f.value, f.slope, f.of_p, f.slope_of_p, *f.let.values()) if s)
+        )
+
+    # --- Numbers ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def activation(self, z: Array) -> Array:
+        """a = f(z)."""
+
+    @abstractmethod
+    def jacobian(self, z: Array) -> Array:
+        """da_i/dz_j, the whole matrix also where it is diagonal."""
+
+    @abstractmethod
+    def loss(self, z: Array, y: Array) -> Any:
+        """L(f(z), y)."""
+
+    @abstractmethod
+    def loss_of(self, a: Array, y: Array) -> Any:
+        """L by the activation's value."""
+
+    @abstractmethod
+    def slope_of(self, a: Array, y: Array) -> Array:
+        """dL/da."""
+
+    @abstractmethod
+    def gradient(self, z: Array, y: Array) -> Array:
+        """dL/dz."""
+
+    @abstractmethod
+    def hessian(self, z: Array, y: Array) -> Array:
+        """The second derivatives of L by z."""
+
+    def expression(self, source: str, values: Mapping[str, Any], let: Mapping[str, str]) -> Any:
+        """An expression of the tables at these values."""
+        constants = {k: self.arithmetic.number(v) for k, v in self.constants.items()}
+        constants |= {k: self.arithmetic.number(v) for k, v in self.loss_constants.items()}
+        scope = {**constants, **values}
+        for name, part in let.items():
+            scope[name] = evaluate(part, self.arithmetic.functions, scope)
+        return evaluate(source, self.arithmetic.functions, scope)
+
+
+def known(name: object, what: str, table: Mapping[str, Any]) -> str:
+    """A name of the table; a function of the library stands for its own name."""
+    if not isinstance(name, str):
+        name = getattr(name, "__name__", name)
+    if name not in table:
+        raise OptionError(f"{what}={name!r} is not known; accepted are {', '.join(table)}.")
+    return str(name)
+
+
+def _routed(
+    activation: str, loss: str | None, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of the activation and those of the loss; an unknown one is refused."""
+    takes = {
+        "activation": set(FUNCTIONS[activation].options) & SCALARS,
+        "loss": set() if loss is None else set(LOSS_FUNCTIONS[loss].options) & SCALARS,
+    }
+    for name in options:
+        if not any(name in accepted for accepted in takes.values()):
+            accepted = sorted(takes["activation"] | takes["loss"])
+            raise OptionError(
+                f"{name}= is no option of activation {activation!r}"
+                + (f" or loss {loss!r}" if loss else "")
+                + f"; accepted here: {', '.join(accepted) or 'none'}."
+            )
+    return (
+        {k: v for k, v in options.items() if k in takes["activation"]},
+        {k: v for k, v in options.items() if k in takes["loss"]},
+    )
+
+
+def _defaults(function: Any, used: set[str], chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the options that the formula speaks of."""
+    parameters = inspect.signature(function).parameters
+    return {
+        name: chosen.get(name, parameters[name].default)
+        for name in parameters
+        if name in used & SCALARS
+    }
+
+
+class LibraryPair(Pair):
+    """Float64, by the members of the library's own functions."""
+
+    def activation(self, z: Array) -> Array:
+        return np.asarray(self.function(z, **self.activation_options))
+
+    def jacobian(self, z: Array) -> Array:
+        found = np.asarray(self.function.jacobian(z, **self.activation_options))
+        return np.diag(found) if found.ndim == 1 else found
+
+    def _target(self, y: Array) -> Any:
+        """y as this loss takes it: an index where it knows no probabilities."""
+        accepted = self.loss_function.targets
+        if "probabilities" in accepted or "values" in accepted:
+            return y
+        return int(np.argmax(y))
+
+    def _of(self, member: str, a: Array, y: Array, *more: Array) -> Any:
+        call = getattr(self.loss_function, member) if member else self.loss_function
+        return call(a, self._target(y), *more, reduction="sum", **self.loss_options)
+
+    def loss(self, z: Array, y: Array) -> Any:
+        return self._of("", z if self.fused else self.activation(z), y)
+
+    def loss_of(self, a: Array, y: Array) -> Any:
+        if not self.fused:
+            return self._of("", a, y)
+        assert self.loss_formula is not None
+        return self._of_p(self.loss_formula.of_p, a, y)[..., 0]
+
+    def slope_of(self, a: Array, y: Array) -> Array:
+        if not self.fused:
+            return np.asarray(self._of("grad", a, y))
+        assert self.loss_formula is not None
+        return np.asarray(self._of_p(self.loss_formula.slope_of_p, a, y)) + np.zeros_like(a)
+
+    def _of_p(self, source: str, p: Array, y: Array) -> Any:
+        with np.errstate(all="ignore"):
+            return self.expression(source, {"p": p, "y": y}, {})
+
+    def gradient(self, z: Array, y: Array) -> Array:
+        if self.fused:
+            return np.asarray(self._of("grad", z, y))
+        a = self.activation(z)
+        return np.asarray(
+            self.function.vjp(z, self._of("grad", a, y), **self.activation_options)
+        )
+
+    def hessian(self, z: Array, y: Array) -> Array:
+        if self.fused:
+            return np.asarray(self._of("hessian", z, y)).reshape(len(z), len(z))
+        a = self.activation(z)
+        g = self._of("grad", a, y)
+        columns = []
+        for v in np.eye(len(z)):
+            moved = self._of("hvp", a, y, self.function.jvp(z, v, **self.activation_options))
+            columns.append(
+                self.function.vjp(z, moved, **self.activation_options)
+                + self.function.hvp(z, g, v, **self.activation_options)
+            )
+        return np.stack(columns, axis=1)
+
+
+class ExactPair(Pair):
+    """Any number of digits, by the formulas of the tables; second derivatives by dual numbers."""
+
+    arithmetic: Exact
+
+    def activation(self, z: Array) -> Array:
+        value = self.expression(self.formula.value, {"x": z}, self.formula.let)
+        return np.asarray(value + 0 * z, dtype=object)
+
+    def jacobian(self, z: Array) -> Array:
+        formula, values = self.formula, {"x": z, "a": self.activation(z)}
+        if isinstance(formula, Rowwise):
+            return np.asarray(self.expression(formula.jacobian, values, formula.let))
+        slope = self.expression(formula.slope, values, formula.let) + 0 * z
+        return np.diag(np.asarray(slope, dtype=object))
+
+    def loss(self, z: Array, y: Array) -> Any:
+        if self.fused:
+            return self._of_logits("value", z, y)[0]
+        return self.loss_of(self.activation(z), y)
+
+    def _of_logits(self, part: str, a: Array, y: Array) -> Any:
+        formula = self.loss_formula
+        assert formula is not None
+        return self.expression(getattr(formula, part), {"a": a, "y": y}, formula.let)
+
+    def loss_of(self, a: Array, y: Array) -> Any:
+        assert self.loss_formula is not None
+        if self.fused:
+            return self.expression(self.loss_formula.of_p, {"p": a, "y": y}, {})[0]
+        return self._of_logits("value", a, y)[0]
+
+    def slope_of(self, a: Array, y: Array) -> Array:
+        assert self.loss_formula is not None
+        if self.fused:
+            found = self.expression(self.loss_formula.slope_of_p, {"p": a, "y": y}, {})
+        else:
+            found = self._of_logits("slope", a, y)
+        return np.asarray(found + 0 * a, dtype=object)
+
+    def gradient(self, z: Array, y: Array) -> Array:
+        if self.fused:
+            return np.asarray(self._of_logits("slope", z, y) + 0 * z, dtype=object)
+        # J^T dL/da: the columns of J are summed over the entries of a.
+        a = self.activation(z)
+        g = self.slope_of(a, y)
+        return np.asarray((self.jacobian(z) * g[:, None]).sum(axis=0), dtype=object)
+
+    def hessian(self, z: Array, y: Array) -> Array:
+        return self.arithmetic.tangents(lambda x: self.gradient(x, y), z)

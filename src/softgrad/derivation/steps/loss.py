@@ -1,0 +1,188 @@
+"""The loss, the chain rule, and what cancels in it."""
+
+from __future__ import annotations
+
+
+import numpy as np
+
+from softgrad._typing import Array
+from softgrad.derivation.document import Step, table
+from softgrad.derivation.formulas import Rowwise
+from softgrad.derivation.pair import GIVES, words
+from softgrad.derivation.steps.work import Work
+
+_WORDS = {
+    "probabilities": "probabilities",
+    "log_probabilities": "logarithms of probabilities",
+    "logits": "logits",
+}
+
+
+def steps(w: Work) -> list[Step]:
+    return [_loss(w), _chain_rule(w)]
+
+
+def _loss(w: Work) -> Step:
+    f, s = w.pair.loss_formula, w.s
+    assert f is not None
+    assert w.pair.loss_name is not None
+    value, slope = (f.of_p, f.slope_of_p) if w.pair.fused else (f.value, f.slope)
+    letters = {} if w.pair.fused else f.let
+    formulas = [f"L = {w.latex(value)}"]
+    formulas += [f"{letter}_i = {w.latex(part, 'i')}" for letter, part in letters.items()]
+    formulas[0] += f"{_one_hot(w)} = {w.n(w.loss)}"
+    formulas.append(
+        rf"\frac{{\partial L}}{{\partial {s}_i}} = {w.latex(slope, 'i')}"
+    )
+    columns = {f"${s}$": w.a, "$y$": w.target, rf"$\partial L / \partial {s}$": w.slope}
+    title = words(w.pair.loss_name)
+    return Step(
+        f"The loss: {title}",
+        " ".join(part for part in (_prose(w), _constants(w), f.note, _mismatch(w)) if part),
+        tuple(formulas),
+        (table("", columns, keep=w.keep, bold=w.focus[0]),),
+        (
+            w.check(
+                rf"$\partial L / \partial {s}$",
+                lambda a: w.pair.loss_of(a, w.target),
+                w.a,
+                w.slope,
+                w.value_scale,
+            ),
+        ),
+    )
+
+
+def _prose(w: Work) -> str:
+    if w.index is not None:
+        return (
+            rf"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ and "
+            "0 elsewhere."
+        )
+    return "The target $y$ has a number for each class."
+
+
+def _one_hot(w: Work) -> str:
+    """What is left of a sum over classes when y picks one."""
+    if w.index is None or w.pair.loss_name not in ("cross_entropy", "categorical_cross_entropy"):
+        return ""
+    if not (w.pair.fused or w.pair.loss_name == "categorical_cross_entropy"):
+        return ""
+    p = w.a[w.index]
+    return rf" = -\log {w.s}_{{{w.index}}} = -\log {w.n(p)}" if p > 0 and p < 1 else ""
+
+
+def _constants(w: Work) -> str:
+    constants = ", ".join(
+        f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.loss_constants.items()
+    )
+    return f"Here {constants}." if constants else ""
+
+
+def _mismatch(w: Work) -> str:
+    """A word of warning where the loss expects something else than the activation gives."""
+    takes = getattr(w.pair.loss_function, "takes", "values")
+    gives = GIVES.get(w.pair.activation_name, "values")
+    name = words(w.pair.activation_name)
+    if w.pair.fused or takes in ("values", gives):
+        return ""
+    if takes == "logits" and gives != "values":
+        if gives == "log_probabilities":
+            return ""
+        return (
+            f"This loss takes logits and turns them into probabilities itself: after {name} that "
+            "happens twice, which keeps the loss from ever getting near 0."
+        )
+    if takes == "logits":
+        return ""
+    return (
+        f"This loss is meant for {_WORDS[takes]}, which {name} does not give: the formulas hold, but "
+        "the number is no likelihood."
+    )
+
+
+def _chain_rule(w: Work) -> Step:
+    s, v = w.s, w.v
+    outer = rf"\frac{{\partial L}}{{\partial {v}_j}}"
+    rule = (
+        rf"{outer} = \sum_i \frac{{\partial L}}{{\partial {s}_i}} "
+        rf"\frac{{\partial {s}_i}}{{\partial {v}_j}}"
+    )
+    if w.pair.elementwise:
+        rule = rf"{outer} = \frac{{\partial L}}{{\partial {s}_j}} f'({v}_j)"
+    formulas = [rule, *_cancellation(w, outer)]
+    product = (w.jacobian * w.slope[:, None]).sum(axis=0)
+    columns: dict[str, Array] = {}
+    if not w.pair.fused:
+        columns[rf"$\partial L / \partial {s}$"] = w.slope
+    if not w.pair.fused and w.pair.elementwise:
+        columns[f"$f'({v})$"] = np.diag(w.jacobian)
+    checks = []
+    finite = _finite(product)
+    prose = (
+        f"From the loss back to the logits: the Jacobian, transposed, times the derivative by ${s}$."
+    )
+    if w.pair.fused:
+        columns |= {f"${s}$": w.a, "$y$": w.target}
+    if finite:
+        columns[rf"$J^\top \partial L / \partial {s}$"] = product
+        if _large(w):
+            checks.append(w.same("the chain rule against the closed form", product, w.gradient))
+    else:
+        prose += (
+            f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits left "
+            "in float64; the closed form below needs neither of them."
+        )
+    closed = _closed(w)
+    columns[closed] = w.gradient
+    checks.append(
+        w.check(rf"$\partial L / \partial {v}$", lambda z: w.pair.loss(z, w.target), w.z, w.gradient)
+    )
+    return Step(
+        "The chain rule" + (", and what cancels" if w.pair.fused else ""),
+        prose,
+        tuple(formulas),
+        (table("", columns, keep=w.keep, bold=w.focus[0]),),
+        tuple(checks),
+    )
+
+
+def _finite(values: Array) -> bool:
+    return all(bool(v - v == 0) for v in values)
+
+
+def _large(w: Work) -> bool:
+    """Whether J^T dL/da keeps its digits: not where it is made of a tiny p times its inverse."""
+    return w.arithmetic.exact or float(np.max(np.abs(w.slope))) < 1e3
+
+
+def _closed(w: Work) -> str:
+    f = w.pair.loss_formula
+    assert f is not None
+    if w.pair.fused and f.cancelled:
+        last = f.cancelled.rpartition("=")[2].strip()
+        return f"${last.replace('_j', '')}$"
+    return rf"$\partial L / \partial {w.v}$"
+
+
+def _cancellation(w: Work, outer: str) -> list[str]:
+    """The chain rule with its parts put in, where that makes it shorter."""
+    f = w.pair.loss_formula
+    assert f is not None
+    if not w.pair.fused:
+        if isinstance(w.pair.formula, Rowwise):
+            return []
+        return [rf"= {w.latex(f.slope, 'j')} \cdot f'({w.v}_j)"] if not f.let else []
+    if not f.cancelled:
+        return []
+    if w.pair.activation_name == "softmax" and f.slope_of_p == "-(y / p)":
+        return [
+            r"= -\frac{y_j}{p_j} p_j (1 - p_j) + \sum_{i \ne j} \frac{y_i}{p_i} p_i p_j",
+            rf"= -y_j + y_j p_j + p_j \sum_{{i \ne j}} y_i = {f.cancelled}",
+        ]
+    if w.pair.activation_name == "sigmoid" and f.of_p:
+        slope = w.latex(f.slope_of_p, "j")
+        return [rf"= {slope} \cdot p_j (1 - p_j) = {f.cancelled}"]
+    return [rf"= {f.cancelled}"]
+
+
