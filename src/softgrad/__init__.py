@@ -26,6 +26,7 @@ from softgrad.functions.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
+    from softgrad.derivation import explain
     from softgrad.estimators import SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "cross_entropy",
     "expected_calibration_error",
+    "explain",
     "get_num_threads",
     "info",
     "log_softmax",
@@ -53,6 +55,7 @@ _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
     "expected_calibration_error": "softgrad.report.calibration",
+    "explain": "softgrad.derivation",
     "info": "softgrad._info",
     "reliability_diagram": "softgrad.report.calibration",
     "show_info": "softgrad._info",

@@ -210,12 +210,12 @@ def _target(
     y = np.atleast_2d(arithmetic.array(given))
     if "values" not in accepted:
         _checks.probabilities(y.astype(np.float64))
-    one_hot = np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1)
-    if one_hot and C > 1:
+    if C > 1 and np.all((y == 0) | (y == 1)) and np.all(y.sum(axis=1) == 1):
         return np.argmax(y, axis=1), y
     if not accepted & {"probabilities", "values"}:
         raise TargetError(
-            f"target holds probabilities, but {pair.loss_name} takes one class a row: an index or a "
+            f"target holds probabilities, but {pair.loss_name} takes one class a row: an index or "
+            f"a "
             "one-hot row."
         )
     return None, y
@@ -280,7 +280,7 @@ def _summary(w: Work, x: Array, row: int, eps: float) -> str:
         parts.append(f"Row {row} of a batch of {len(x)}.")
     shown = list(w.x[:8])
     dots = r", \dots" if len(w.x) > 8 else ""
-    listed = ", ".join(figures.latex(v, min(w.digits, 10)) for v in shown)
+    listed = ", ".join(figures.latex(v, 12) for v in shown)
     parts.append(f"Logits $x = ({listed}{dots})$")
     classes = f"{len(w.x)} classes" if len(w.x) > 1 else "one output"
     parts[-1] += f", {classes}"

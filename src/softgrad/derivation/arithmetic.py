@@ -49,22 +49,22 @@ class Arithmetic:
         pi, one = self.pi, self.number(1)
 
         def total(v: Array) -> Array:
-            return np.sum(v, axis=-1, keepdims=True)
+            return np.asarray(np.sum(v, axis=-1, keepdims=True))
 
         def largest(v: Array) -> Array:
-            return np.max(v, axis=-1, keepdims=True)
+            return np.asarray(np.max(v, axis=-1, keepdims=True))
 
         def softmax(v: Array) -> Array:
             e = exp(v - largest(v))
-            return e / total(e)
+            return np.asarray(e / total(e))
 
         def log_softmax(v: Array) -> Array:
             shifted = v - largest(v)
-            return shifted - log(total(exp(shifted)))
+            return np.asarray(shifted - log(total(exp(shifted))))
 
         def sigmoid(v: Array) -> Array:
             small = exp(-np.abs(v))
-            return np.where(v >= 0, one, small) / (one + small)
+            return np.asarray(np.where(v >= 0, one, small) / (one + small))
 
         def threshold(v: Array) -> Array:
             """tau with sum(max(v - tau, 0)) = 1 (Martins and Astudillo 2016, algorithm 1)."""
@@ -76,7 +76,7 @@ class Arithmetic:
 
         def xlogy(y: Array, v: Array) -> Array:
             none = y == 0
-            return np.where(none, 0 * y, y * log(np.where(none, one, v)))
+            return np.asarray(np.where(none, 0 * y, y * log(np.where(none, one, v))))
 
         return {
             **{name: self.unary(name) for name in ("exp", "log", "tanh", "sqrt")},
@@ -123,7 +123,7 @@ class Exact(Arithmetic):
             return value
         if isinstance(value, np.generic):
             value = value.item()
-        if isinstance(value, bool) or isinstance(value, complex):
+        if isinstance(value, bool | complex):
             raise OptionTypeError(f"{value!r} is not a real number.")
         try:
             numerator = getattr(value, "numerator", None)
@@ -154,7 +154,8 @@ class Exact(Arithmetic):
                 return Dual(function(v.value), slope(self.context, v.value) * v.tangent)
             return function(v)
 
-        return np.frompyfunc(one, 1, 1)
+        vectorized: Callable[[Any], Any] = np.frompyfunc(one, 1, 1)
+        return vectorized
 
     @property
     def pi(self) -> Any:

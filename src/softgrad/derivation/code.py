@@ -1,3 +1,287 @@
+"""Programs to copy: the same numbers in NumPy, PyTorch and JAX.
+
+NumPy computes the gradient by the derivation's formulas. PyTorch and JAX are given the loss alone
+and find the gradient themselves, so that either program checks the other.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from softgrad._typing import Array
+from softgrad.derivation.expression import code, names
+from softgrad.derivation.formulas import Elementwise
+from softgrad.derivation.pair import Pair
+
 LIBRARIES = ("numpy", "torch", "jax")
-def program(name, pair, x, y, T):
-    return ""
+
+#: How an activation is written where the library at hand has a function that cannot overflow.
+_STABLE = {
+    "softmax": "softmax(x)",
+    "softmin": "softmax(-x)",
+    "log_softmax": "log_softmax(x)",
+    "sigmoid": "sigmoid(x)",
+    "log_sigmoid": "-softplus(-x)",
+    "softplus": "softplus(x)",
+}
+
+_COMMON = {
+    "sqrt": "({0}) ** 0.5",
+    "maximum": "{np}.where({0} > {1}, {0}, {1})",
+    "phi": "{np}.exp(-({0}) ** 2 / 2) / (2 * {np}.pi) ** 0.5",
+    "diag": "diag({0})",
+    "outer": "({0})[..., :, None] * ({1})[..., None, :]",
+    "eye": "diag({np}.ones_like({0}))",
+    "one": "{np}.ones_like({0})",
+    "threshold": "threshold({0})",
+}
+_SPELLED: dict[str, dict[str, str]] = {
+    "numpy": {
+        **_COMMON,
+        "sum": "np.sum({0}, axis=-1, keepdims=True)",
+        "max": "np.max({0}, axis=-1, keepdims=True)",
+        "min": "np.min({0}, axis=-1, keepdims=True)",
+        "softmax": "softmax({0})",
+        "log_softmax": "log_softmax({0})",
+        "sigmoid": "np.exp(-np.logaddexp(0, -({0})))",
+        "softplus": "np.logaddexp(0, {0})",
+        "Phi": "Phi({0})",
+        "xlogy": "{0} * np.log(np.where({0} == 0, 1, {1}))",
+    },
+    "torch": {
+        **_COMMON,
+        "sum": "torch.sum({0}, -1, keepdim=True)",
+        "max": "torch.amax({0}, -1, keepdim=True)",
+        "min": "torch.amin({0}, -1, keepdim=True)",
+        "softmax": "torch.softmax({0}, -1)",
+        "log_softmax": "torch.log_softmax({0}, -1)",
+        "sigmoid": "torch.sigmoid({0})",
+        "softplus": "torch.logaddexp({0}, 0 * {0})",
+        "Phi": "torch.special.ndtr({0})",
+        "xlogy": "torch.xlogy({0}, {1})",
+    },
+    "jax": {
+        **_COMMON,
+        "sum": "jnp.sum({0}, axis=-1, keepdims=True)",
+        "max": "jnp.max({0}, axis=-1, keepdims=True)",
+        "min": "jnp.min({0}, axis=-1, keepdims=True)",
+        "softmax": "jax.nn.softmax({0})",
+        "log_softmax": "jax.nn.log_softmax({0})",
+        "sigmoid": "jax.nn.sigmoid({0})",
+        "softplus": "jnp.logaddexp(0, {0})",
+        "Phi": "jax.scipy.special.ndtr({0})",
+        "xlogy": "jax.scipy.special.xlogy({0}, {1})",
+    },
+}
+_MODULE = {"numpy": "np", "torch": "torch", "jax": "jnp"}
+_IMPORTS = {
+    "numpy": "import numpy as np",
+    "torch": "import torch",
+    "jax": 'import jax\nimport jax.numpy as jnp\n\njax.config.update("jax_enable_x64", True)',
+}
+_HELPERS = {
+    "numpy": {
+        "softmax": """
+def softmax(x):
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+""",
+        "log_softmax": """
+def log_softmax(x):
+    x = x - np.max(x, axis=-1, keepdims=True)
+    return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
+""",
+        "Phi": """
+@np.vectorize
+def Phi(x):
+    return math.erfc(-x / math.sqrt(2)) / 2
+""",
+        "diag": """
+def diag(v):
+    return v[..., :, None] * np.eye(v.shape[-1])
+""",
+        "threshold": """
+def threshold(x):
+    descending = -np.sort(-x, axis=-1)
+    sums = np.cumsum(descending, axis=-1)
+    ranks = np.arange(1, x.shape[-1] + 1)
+    size = np.sum(descending * ranks > sums - 1, axis=-1, keepdims=True)
+    return (np.take_along_axis(sums, size - 1, axis=-1) - 1) / size
+""",
+    },
+    "torch": {
+        "threshold": """
+def threshold(x):
+    descending = torch.sort(x, descending=True).values
+    sums = torch.cumsum(descending, -1)
+    ranks = torch.arange(1, x.shape[-1] + 1)
+    size = torch.sum(descending * ranks > sums - 1, -1, keepdim=True)
+    return (torch.gather(sums, -1, size - 1) - 1) / size
+""",
+    },
+    "jax": {
+        "threshold": """
+def threshold(x):
+    descending = -jnp.sort(-x, axis=-1)
+    sums = jnp.cumsum(descending, axis=-1)
+    ranks = jnp.arange(1, x.shape[-1] + 1)
+    size = jnp.sum(descending * ranks > sums - 1, axis=-1, keepdims=True)
+    return (jnp.take_along_axis(sums, size - 1, axis=-1) - 1) / size
+""",
+    },
+}
+_HELPERS["numpy"]["eye"] = _HELPERS["numpy"]["diag"]
+
+
+def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> str:
+    """The program; it prints the activation, and with a target the loss and the gradient."""
+    writer = _Writer(library, pair)
+    body = list(writer.body(y is not None))
+    head = [_IMPORTS[library]]
+    if any("math." in h for h in writer.helpers):
+        head[0] = f"import math\n\n{head[0]}"
+    text = "\n".join(
+        [
+            *head,
+            "",
+            *_data(library, pair, x, y, T),
+            *(f"\n\n{helper.strip()}\n" for helper in writer.helpers),
+            "",
+            *body,
+            "",
+        ]
+    )
+    return re.sub(r"\n{4,}", "\n\n\n", text)
+
+
+def _data(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> Iterator[str]:
+    rows = np.atleast_2d(x).astype(np.float64)
+    array = {
+        "numpy": "np.array({})",
+        "torch": "torch.tensor({}, dtype=torch.float64)",
+        "jax": "jnp.array({})",
+    }[library]
+    yield _wrapped("x", array, rows, "logits, a row for each example")
+    if y is not None:
+        yield _wrapped("y", array, y.astype(np.float64), "target")
+    if library == "torch":
+        yield "x.requires_grad_()"
+    yield f"T = {float(T)!r}  # temperature"
+    for name, value in {**pair.constants, **pair.loss_constants}.items():
+        yield f"{name} = {float(value)!r}"
+
+
+def _wrapped(name: str, form: str, rows: Array, comment: str) -> str:
+    if rows.size <= 6:
+        return f"{name} = {form.format(rows.tolist())}  # {comment}"
+    lines = ["["]
+    for row in rows.tolist():
+        text = f"[{', '.join(map(repr, row))}],"
+        lines += textwrap.wrap(text, 92, initial_indent="    ", subsequent_indent="     ")
+    return f"# {comment}\n{name} = {form.format(chr(10).join([*lines, ']']))}"
+
+
+class _Writer:
+    """Writes the expressions of a pair in the words of one library."""
+
+    def __init__(self, library: str, pair: Pair) -> None:
+        self.library, self.pair = library, pair
+        self.helpers: list[str] = []
+
+    def expression(self, source: str, **rename: str) -> str:
+        return code(source, self._call, rename=rename)
+
+    def _call(self, name: str, arguments: list[str]) -> str:
+        helper = _HELPERS[self.library].get(name)
+        if helper is not None and helper not in self.helpers:
+            self.helpers.append(helper)
+        module = _MODULE[self.library]
+        form = _SPELLED[self.library].get(name)
+        if form is None:
+            return f"{module}.{name}({', '.join(arguments)})"
+        return form.format(*arguments, np=module)
+
+    def _let(self, let: dict[str, str], **rename: str) -> Iterator[str]:
+        for name, part in let.items():
+            yield f"{name} = {self.expression(part, **rename)}"
+
+    @property
+    def _activation(self) -> str:
+        return _STABLE.get(self.pair.activation_name, self.pair.formula.value)
+
+    def _forward(self) -> Iterator[str]:
+        s, f = self.pair.symbol, self.pair.formula
+        if "pi" in self.pair.formula_names():
+            yield f"pi = {np.pi!r}"
+        yield "z = x / T"
+        used = names(self._activation)
+        yield from self._let({k: v for k, v in f.let.items() if k in used or len(f.let) > 1}, x="z")
+        yield f"{s} = {self.expression(self._activation, x='z')}"
+
+    def _loss(self) -> Iterator[str]:
+        f = self.pair.loss_formula
+        assert f is not None
+        given = "z" if self.pair.fused else self.pair.symbol
+        let = {self._letter(k): v for k, v in f.let.items()}
+        rename = {"a": given} | {k: self._letter(k) for k in f.let}
+        yield from self._let(let, **rename)
+        yield f"losses = {self.expression(f.value, **rename)}"
+
+    def _letter(self, name: str) -> str:
+        """A part of the loss's formula, apart from the activation's letters."""
+        taken = {self.pair.symbol, *self.pair.formula.let, "x", "z", "y"}
+        return f"{name}_" if name in taken else name
+
+    def body(self, with_loss: bool) -> Iterator[str]:
+        s = self.pair.symbol
+        if not with_loss:
+            yield from self._forward()
+            yield f'print("{s} =", {s}.tolist())'
+        elif self.library == "numpy":
+            yield from self._forward()
+            yield from self._loss()
+            yield "loss = np.mean(losses)"
+            yield from self._gradient()
+            yield from self._prints("grad")
+        elif self.library == "torch":
+            yield from self._forward()
+            yield from self._loss()
+            yield "loss = torch.mean(losses)"
+            yield "loss.backward()"
+            yield from self._prints("x.grad")
+        else:
+            yield "\ndef mean_loss(x):"
+            lines = [*self._forward(), *self._loss(), f"return jnp.mean(losses), {s}"]
+            yield from (f"    {line}" for line in lines)
+            yield f"\n\n(loss, {s}), grad = jax.value_and_grad(mean_loss, has_aux=True)(x)"
+            yield from self._prints("grad")
+
+    def _prints(self, gradient: str) -> Iterator[str]:
+        s = self.pair.symbol
+        yield f'print("{s} =", {s}.tolist())'
+        yield 'print("loss =", loss.item())'
+        yield f'print("gradient =", {gradient}.tolist())'
+
+    def _gradient(self) -> Iterator[str]:
+        """dL/dx by the formulas of the derivation."""
+        f, formula = self.pair.loss_formula, self.pair.formula
+        assert f is not None
+        given = "z" if self.pair.fused else self.pair.symbol
+        rename = {"a": given} | {k: self._letter(k) for k in f.let}
+        slope = self.expression(f.slope, **rename)
+        if self.pair.fused:
+            yield f"grad = ({slope}) / T / len(x)"
+            return
+        s = self.pair.symbol
+        yield f"by_value = ({slope}) / len(x)  # dL/d{s}"
+        if isinstance(formula, Elementwise):
+            own = self.expression(formula.slope, x="z", a=s)
+            yield f"grad = by_value * ({own}) / T"
+        else:
+            yield f"J = {self.expression(formula.jacobian, x='z', a=s)}"
+            yield 'grad = np.einsum("nij,ni->nj", J, by_value) / T  # J^T dL/d' + s

@@ -29,12 +29,14 @@ def check(
     arithmetic: Arithmetic,
     *,
     scale: Any = 1.0,
+    through: Any = 0,
     only: Sequence[int] | None = None,
 ) -> Check:
     """``claimed``, the derivatives of f by each x in the last axis, against measured ones.
 
     ``scale`` is the length over which f bends, a number or one for every x; ``only`` restricts the
-    check to some entries of x.
+    check to some entries of x. ``through`` is the size of numbers that f rounds on its way, times
+    the slope behind them.
     """
     entries = range(len(x)) if only is None else only
     claimed = np.asarray(claimed)
@@ -43,7 +45,7 @@ def check(
     allowed: Any = 0
     kinks = []
     value = np.asarray(f(x))
-    size = max(np.max(np.abs(value)), np.max(np.abs(claimed)))
+    size = max(np.max(np.abs(value)), np.max(np.abs(claimed)), through)
     if not _finite(size):
         return Check(what, None, None, True, "not measured: the numbers are not finite")
     largest = np.max(np.abs(claimed))

@@ -1,7 +1,7 @@
 """Formulas as expressions that can be computed, printed as LaTeX, and written as code.
 
-An expression is one line of Python over vectors, such as ``exp(x - max(x)) / sum(exp(x - max(x)))``.
-Operations work on each entry; ``sum`` and ``max`` run over the classes of a row. The same line is
+An expression is one line of Python over vectors, such as ``exp(x) / sum(exp(x))``. Operations work
+on each entry; ``sum`` and ``max`` run over the classes of a row. The same line is
 computed in float64 or with mpmath, becomes LaTeX with its indices, and becomes NumPy, PyTorch or
 JAX: what is shown is what is computed.
 """
@@ -20,7 +20,9 @@ _GREEK = {
 }  # fmt: skip
 #: Names of one number, the same for all classes; they carry no index.
 SCALARS = frozenset(_GREEK) | {"C", "n", "pi"}
-_COMPARISONS = {ast.Gt: ">", ast.GtE: r"\ge", ast.Lt: "<", ast.LtE: r"\le", ast.Eq: "=", ast.NotEq: r"\ne"}
+_COMPARISONS = {
+    ast.Gt: ">", ast.GtE: r"\ge", ast.Lt: "<", ast.LtE: r"\le", ast.Eq: "=", ast.NotEq: r"\ne",
+}  # fmt: skip
 
 # How tightly an operation binds: brackets appear where a looser one is part of a tighter one.
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
@@ -70,7 +72,7 @@ class _Latex:
         if isinstance(node, ast.Name):
             return self.variable(node.id), _ATOM
         if isinstance(node, ast.Constant):
-            return f"{node.value}", _ATOM
+            return f"{node.value!r}", _ATOM
         if isinstance(node, ast.UnaryOp):
             return f"-{self.text(node.operand, _NEGATIVE)}", _NEGATIVE
         if isinstance(node, ast.BinOp):
@@ -157,21 +159,31 @@ class _Latex:
         if name == "threshold":
             return rf"{symbol}({_Latex('', self.symbols).text(first, _SUM)})", _ATOM
         inner = self.text(first, _SUM)
-        return (rf"{symbol}\left({inner}\right)" if "\\frac" in inner else f"{symbol}({inner})"), _ATOM
+        tall = "\\frac" in inner
+        return rf"{symbol}\left({inner}\right)" if tall else f"{symbol}({inner})", _ATOM
 
     def argument(self, node: ast.expr) -> str:
         """What a function is applied to, bracketed unless it is a single thing."""
         text, binding = self.set(node)
-        return text if binding == _ATOM or isinstance(node, ast.Call) and node.func.id == "sum" else rf"\left({text}\right)"  # type: ignore[attr-defined]
+        total = isinstance(node, ast.Call) and ast.unparse(node.func) == "sum"
+        return text if binding == _ATOM or total else rf"\left({text}\right)"
 
 
 # --- Code ----------------------------------------------------------------------------------------
 
 
-def code(source: str, write: Callable[[str, list[str]], str]) -> str:
+def code(
+    source: str,
+    write: Callable[[str, list[str]], str],
+    *,
+    rename: Mapping[str, str] | None = None,
+) -> str:
     """The expression as code: ``write(function, arguments)`` spells each call."""
 
     class Calls(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return ast.Name((rename or {}).get(node.id, node.id), ast.Load())
+
         def visit_Call(self, node: ast.Call) -> ast.AST:
             assert isinstance(node.func, ast.Name)
             arguments = [ast.unparse(self.visit(a)) for a in node.args]

@@ -1,4 +1,4 @@
-"""Numbers as they are shown: six significant digits in aligned columns, or all that were asked for."""
+"""Numbers as they are shown: six significant digits in aligned columns, or all that are wanted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def number(value: Any, digits: int = 6) -> str:
     if isinstance(value, int | np.integer):
         return str(value)
     if _exact([value]):
-        return value.context.nstr(value, digits, min_fixed=-6, max_fixed=max(digits, 6))  # type: ignore[no-any-return]
+        text = value.context.nstr(value, digits, min_fixed=-6, max_fixed=max(digits, 6))
+        return str(text).removesuffix(".0")
     return f"{float(value) + 0.0:.{digits}g}".replace("e+0", "e").replace("e-0", "e-")
 
 
@@ -49,11 +50,11 @@ def _decimals(values: Sequence[Any]) -> int | None:
     """Digits after the point for all of them; None where they need powers of ten."""
     finite = [abs(float(v)) for v in values if math.isfinite(float(v))]
     largest = max(finite, default=0.0)
+    short = max((_places(v) for v in finite), default=0)
+    if short <= 3 and largest < 1e12:  # such as logits: as they were typed
+        return short
     if largest and not 1e-4 <= largest < 1e7:
         return None
-    if all(float(v) == round(float(v)) for v in values if math.isfinite(float(v))):
-        return 0
-    short = max((_places(v) for v in finite), default=0)
     return min(short, 6 - max(0, math.floor(math.log10(largest)) if largest else 0))
 
 

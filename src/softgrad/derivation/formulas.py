@@ -86,20 +86,20 @@ ACTIVATIONS: dict[str, Elementwise | Rowwise] = {
         constants={"kappa": "0.044715"},
     ),
     "silu": Elementwise("x * s", "s * (1 + x * (1 - s))", let={"s": "sigmoid(x)"}),
-    "mish": Elementwise(
-        "x * t", "t + x * (1 - t**2) * sigmoid(x)", let={"t": "tanh(softplus(x))"}
-    ),
+    "mish": Elementwise("x * t", "t + x * (1 - t**2) * sigmoid(x)", let={"t": "tanh(softplus(x))"}),
     "softmax": Rowwise(
         "exp(x - max(x)) / sum(exp(x - max(x)))",
         "diag(a) - outer(a, a)",
         r"J = \operatorname{diag}(a) - a a^\top",
-        r"\begin{cases} a_i (1 - a_i) & \text{if } i = j \\ -a_i a_j & \text{if } i \ne j \end{cases}",
+        r"\begin{cases} a_i (1 - a_i) & \text{if } i = j \\ -a_i a_j & \text{if } i \ne j "
+        r"\end{cases}",
     ),
     "softmin": Rowwise(
         "exp(min(x) - x) / sum(exp(min(x) - x))",
         "outer(a, a) - diag(a)",
         r"J = a a^\top - \operatorname{diag}(a)",
-        r"\begin{cases} -a_i (1 - a_i) & \text{if } i = j \\ a_i a_j & \text{if } i \ne j \end{cases}",
+        r"\begin{cases} -a_i (1 - a_i) & \text{if } i = j \\ a_i a_j & \text{if } i \ne j "
+        r"\end{cases}",
         note=r"Softmin is softmax of $-x$: every derivative changes its sign.",
     ),
     "log_softmax": Rowwise(
@@ -111,10 +111,11 @@ ACTIVATIONS: dict[str, Elementwise | Rowwise] = {
     ),
     "sparsemax": Rowwise(
         "maximum(x - threshold(x), 0)",
-        "diag(where(a > 0, 1, 0)) - outer(where(a > 0, 1, 0), where(a > 0, 1, 0)) / sum(where(a > 0, 1, 0))",
+        "diag(s) - outer(s, s) / sum(s)",
         r"J = \operatorname{diag}(s) - \frac{s s^\top}{n}",
         r"\begin{cases} s_i - \frac{s_i}{n} & \text{if } i = j \\ "
         r"-\frac{s_i s_j}{n} & \text{if } i \ne j \end{cases}",
+        let={"s": "where(a > 0, one(a), 0 * a)"},
         note=r"The threshold $\tau(x)$ makes the entries sum to 1. $s_i = 1$ where $a_i > 0$ and 0 "
         r"elsewhere; $n = \sum_k s_k$ is the size of this support.",
     ),

@@ -221,9 +221,7 @@ class LibraryPair(Pair):
         if self.fused:
             return np.asarray(self._of("grad", z, y))
         a = self.activation(z)
-        return np.asarray(
-            self.function.vjp(z, self._of("grad", a, y), **self.activation_options)
-        )
+        return np.asarray(self.function.vjp(z, self._of("grad", a, y), **self.activation_options))
 
     def hessian(self, z: Array, y: Array) -> Array:
         if self.fused:

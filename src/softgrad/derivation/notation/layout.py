@@ -5,13 +5,24 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from softgrad.derivation.notation.parse import Atom, Fence, Frac, Grid, Node, Row, Script, Sqrt, parse
+from softgrad.derivation.notation.parse import (
+    Atom,
+    Fence,
+    Frac,
+    Grid,
+    Node,
+    Row,
+    Script,
+    Sqrt,
+    parse,
+)
 
 _SUPER = dict(zip("0123456789+−=()nijkTtx⊤′", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱʲᵏᵀᵗˣᵀ′", strict=True))
 _SUB = dict(zip("0123456789+−=()ijknptxhlmsa", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ᵢⱼₖₙₚₜₓₕₗₘₛₐ", strict=True))
 _WIDE = "=≠≤≥<>≈→∈∼+−·×⊙⇒±⪰"
 _BRACKETS = {
-    "(": "⎛⎜⎝", ")": "⎞⎟⎠", "[": "⎡⎢⎣", "]": "⎤⎥⎦", "{": "⎧⎨⎩", "|": "│││", "‖": "‖‖‖",
+    "(": ("⎛", "⎜", "⎝"), ")": ("⎞", "⎟", "⎠"), "[": ("⎡", "⎢", "⎣"), "]": ("⎤", "⎥", "⎦"),
+    "{": ("⎧", "⎪", "⎩"), "|": ("│", "│", "│"), "‖": ("‖", "‖", "‖"),
 }  # fmt: skip
 
 
@@ -75,16 +86,16 @@ def _row(node: Row, flat: bool) -> Box:
     before: Node | None = None
     for item in node.items:
         box = _box(item, flat)
-        if isinstance(item, Atom) and item.text in "+−" and _is_sign(before):
+        if isinstance(item, Atom) and item.text in "+−" and is_sign(before):
             box = Box((item.text,))
-        elif before is not None and _needs_space(before, item):
+        elif before is not None and needs_space(before, item):
             parts.append(Box((" ",)))
         parts.append(box)
         before = item
     return _beside(parts)
 
 
-def _is_sign(before: Node | None) -> bool:
+def is_sign(before: Node | None) -> bool:
     """Whether a plus or minus after this is a sign and not an operation."""
     return before is None or (isinstance(before, Atom) and before.text in (*_WIDE, "(", "[", ","))
 
@@ -93,14 +104,14 @@ def _head(node: Node) -> Node:
     return node.base if isinstance(node, Script) else node
 
 
-def _needs_space(before: Node, item: Node) -> bool:
+def needs_space(before: Node, item: Node) -> bool:
     """Around names of functions, and between fractions and their factors."""
     first, second = _head(before), _head(item)
     opens = isinstance(second, Atom) and second.text in ("(", "[", ")", "]", ",", ".", "|")
     operator = isinstance(second, Atom) and second.kind == "o" and not second.text.isspace()
     named = isinstance(first, Atom) and first.kind in ("name", "large")
     if named:
-        return not opens or isinstance(first, Atom) and first.kind == "large"
+        return not opens or (isinstance(first, Atom) and first.kind == "large")
     after = isinstance(first, Atom) and first.kind == "o" and first.text not in ")]|"
     if isinstance(second, Atom) and second.kind in ("name", "large") and not after:
         return True
@@ -129,7 +140,9 @@ def _squeeze(rows: list[str]) -> list[str]:
     text = rows[0]
     for _ in range(2):
         for operator in _WIDE:
-            text = text.replace(f"{operator}  ", f"{operator} ").replace(f"  {operator}", f" {operator}")
+            text = text.replace(f"{operator}  ", f"{operator} ").replace(
+                f"  {operator}", f" {operator}"
+            )
     return [text]
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 
-from softgrad.derivation.notation.parse import Atom, Fence, Frac, Grid, Node, Row, Script, Sqrt, parse
+from softgrad.derivation.notation.layout import is_sign, needs_space
+from softgrad.derivation.notation.parse import (
+    Atom,
+    Fence,
+    Frac,
+    Grid,
+    Node,
+    Row,
+    Script,
+    Sqrt,
+    parse,
+)
 
 _SPACES = {"\u2003": "1em", "\u2009": "0.17em", "\u2005": "0.28em"}
 _UPRIGHT = "text-transform:none"
@@ -12,15 +24,16 @@ _UPRIGHT = "text-transform:none"
 
 def mathml(latex: str, *, display: bool = False) -> str:
     """A ``<math>`` element; ``display`` for a formula on a line of its own."""
-    block = ' display="block"' if display else ""
-    return f"<math{block}>{_node(parse(latex))}</math>"
+    # Not display="block", which would centre it.
+    style = ' displaystyle="true"' if display else ""
+    return f"<math{style}>{_node(parse(latex))}</math>"
 
 
 def _node(node: Node) -> str:
     if isinstance(node, Atom):
         return _atom(node)
     if isinstance(node, Row):
-        return f"<mrow>{''.join(map(_node, node.items))}</mrow>"
+        return f"<mrow>{''.join(_items(node.items))}</mrow>"
     if isinstance(node, Frac):
         return f"<mfrac>{_node(node.above)}{_node(node.below)}</mfrac>"
     if isinstance(node, Sqrt):
@@ -30,6 +43,17 @@ def _node(node: Node) -> str:
     if isinstance(node, Fence):
         return f"<mrow>{_fence(node.left)}{_node(node.inner)}{_fence(node.right)}</mrow>"
     return _grid(node)
+
+
+def _items(items: tuple[Node, ...]) -> Iterator[str]:
+    """The parts of a row, with the spaces that TeX puts around names and between fractions."""
+    before: Node | None = None
+    for item in items:
+        if before is not None and needs_space(before, item):
+            yield '<mspace width="0.17em"></mspace>'
+        sign = isinstance(item, Atom) and item.text in "+−" and is_sign(before)
+        yield f'<mo form="prefix">{item.text}</mo>' if sign else _node(item)  # type: ignore[union-attr]
+        before = item
 
 
 def _atom(atom: Atom) -> str:
@@ -51,6 +75,8 @@ def _atom(atom: Atom) -> str:
         return f'<mspace width="{_SPACES[atom.text]}"></mspace>'
     if atom.text in "∂∇∞⊤…":
         return f"<mi>{text}</mi>"
+    if atom.text == "/":
+        return '<mo lspace="0.1em" rspace="0.1em">/</mo>'
     stretchy = ' stretchy="false"' if atom.text in "()[]|{}‖" else ""
     return f"<mo{stretchy}>{text}</mo>"
 

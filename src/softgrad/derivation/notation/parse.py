@@ -1,6 +1,6 @@
 r"""The part of LaTeX that the derivations are written in, as a tree.
 
-Understood are letters, numbers, operators, ``^``, ``_``, groups, ``\frac``, ``\sqrt``, ``\left`` and
+Understood are letters, numbers, operators, ``^``, ``_``, groups, ``\frac``, ``\sqrt``, ``\left``,
 ``\right``, ``\text``, ``\mathrm``, ``\operatorname``, ``\mathbf``, the named symbols below, and the
 environments ``cases`` and ``pmatrix``. Anything else is refused, so that no formula can be legible
 in one output and garbled in another.

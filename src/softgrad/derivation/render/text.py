@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from softgrad.derivation import figures
 from softgrad.derivation.document import Derivation, Step, Table
 from softgrad.derivation.notation import lines
 from softgrad.derivation.notation.layout import width as columns_of
@@ -73,10 +74,11 @@ def _step(step: Step, width: int, digits: int) -> Iterator[Line]:
 
 
 def _prose(prose: str, width: int, style: str) -> Iterator[Line]:
-    whole = "".join(
-        parts.inline(piece).replace(" ", _KEPT) if math and len(piece) < 60 else parts.plain(f"${piece}$") if math else piece
-        for math, piece in parts.pieces(prose)
-    )
+    whole = ""
+    for math, piece in parts.pieces(prose):
+        text = parts.plain(f"${piece}$") if math else piece
+        # A short formula stays on one line.
+        whole += text.replace(" ", _KEPT) if math and len(text) < width // 2 else text
     # textwrap breaks at a no-break space as well, unless it is something else meanwhile.
     whole = whole.replace(_KEPT, "\x00")
     for row in textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False):
@@ -88,6 +90,7 @@ def _table(table: Table, width: int, digits: int) -> Iterator[Line]:
         yield [(_INDENT + parts.plain(table.caption), "dim")]
     for headers, columns in parts.blocks(table, digits, width - len(_INDENT)):
         names = [parts.plain(h) for h in headers]
+        columns = [columns[0], *map(_points_aligned, columns[1:])]
         sizes = [
             max(columns_of(name), *map(columns_of, column))
             for name, column in zip(names, columns, strict=True)
@@ -97,6 +100,18 @@ def _table(table: Table, width: int, digits: int) -> Iterator[Line]:
         for k in range(len(columns[0])):
             row = "  ".join(_right(c[k], s) for c, s in zip(columns, sizes, strict=True))
             yield [(_INDENT + row, "bold" if k in table.bold else "")]
+
+
+def _points_aligned(texts: list[str]) -> list[str]:
+    """Numbers of different lengths with their points below each other."""
+    tails = [len(t.partition(".")[2]) + ("." in t) for t in texts]
+    if "e" in "".join(texts) or len(set(tails)) == 1:
+        return texts
+    longest = max(tails)
+    return [
+        t if t == figures.GAP else t + " " * (longest - tail)
+        for t, tail in zip(texts, tails, strict=True)
+    ]
 
 
 def _right(text: str, size: int) -> str:

@@ -42,8 +42,8 @@ def _exponentials(w: Work) -> Step:
     moved = w.pair.activation(w.z + 1)
     return Step(
         "Exponentials, their sum, and the probabilities",
-        f"The largest, $m$, is subtracted first. Numerator and denominator are both multiplied by "
-        f"$e^{{-m}}$, so that $p$ stays what it is, and no exponential can overflow.",
+        "The largest, $m$, is subtracted first. Numerator and denominator are both multiplied by "
+        "$e^{-m}$, so that $p$ stays what it is, and no exponential can overflow.",
         (
             rf"m = \max_k {v}_k = {w.n(largest)}",
             rf"e_i = e^{{{v}_i - m}} \quad S = \sum_k e_k = {w.n(total)}",
@@ -65,7 +65,7 @@ def _exponentials(w: Work) -> Step:
 def _quotient_rule(w: Work) -> list[Step]:
     v, (i, j) = w.v, w.focus
     same, other = w.jacobian[i, i], w.jacobian[i, j]
-    p_i, p_j = w.n(w.a[i]), w.n(w.a[j])
+    p_i, p_j = w.factor(w.a[i]), w.factor(w.a[j])
     one = Step(
         "The quotient rule, i = j: a class and its own logit",
         rf"Both numerator and denominator depend on ${v}_i$: $\partial e_i / \partial {v}_i = e_i$ "
@@ -74,7 +74,8 @@ def _quotient_rule(w: Work) -> list[Step]:
         (
             rf"\frac{{\partial p_i}}{{\partial {v}_i}} = \frac{{e_i S - e_i e_i}}{{S^2}}"
             r" = \frac{e_i}{S} \left(1 - \frac{e_i}{S}\right) = p_i (1 - p_i)",
-            rf"\frac{{\partial p_{{{i}}}}}{{\partial {v}_{{{i}}}}} = {p_i} \, (1 - {p_i}) = {w.n(same)}",
+            rf"\frac{{\partial p_{{{i}}}}}{{\partial {v}_{{{i}}}}} = {p_i} \, (1 - {p_i}) = "
+            rf"{w.n(same)}",
         ),
         check=(_entry(w, i, i),),
     )
@@ -82,12 +83,14 @@ def _quotient_rule(w: Work) -> list[Step]:
         return [one]
     two = Step(
         "The quotient rule, i ≠ j: a class and another's logit",
-        rf"Now the numerator $e_i$ is a constant and only the sum moves, $\partial S / \partial {v}_j "
+        rf"Now the numerator $e_i$ is a constant and only the sum moves, "
+        rf"$\partial S / \partial {v}_j "
         "= e_j$: what one class gains the others lose.",
         (
             rf"\frac{{\partial p_i}}{{\partial {v}_j}} = \frac{{0 \cdot S - e_i e_j}}{{S^2}}"
             r" = -\frac{e_i}{S} \cdot \frac{e_j}{S} = -p_i p_j",
-            rf"\frac{{\partial p_{{{i}}}}}{{\partial {v}_{{{j}}}}} = -{p_i} \cdot {p_j} = {w.n(other)}",
+            rf"\frac{{\partial p_{{{i}}}}}{{\partial {v}_{{{j}}}}} = -{p_i} \cdot {p_j} = "
+            rf"{w.n(other)}",
         ),
         check=(_entry(w, i, j),),
     )
@@ -112,11 +115,12 @@ def _softmax_jacobian(w: Work) -> Step:
         "number to all logits changes nothing. The matrix is symmetric, so the columns do too: "
         "the probabilities keep their sum 1.",
         (
-            rf"J_{{ij}} = \frac{{\partial p_i}}{{\partial {v}_j}} = \begin{{cases}} p_i (1 - p_i) & "
-            r"\text{if } i = j \\ -p_i p_j & \text{if } i \ne j \end{cases}",
+            rf"J_{{ij}} = \frac{{\partial p_i}}{{\partial {v}_j}} = "
+            r"\begin{cases} p_i (1 - p_i) & \text{if } i = j \\ -p_i p_j & \text{if } i \ne j "
+            r"\end{cases}",
             r"J = \operatorname{diag}(p) - p p^\top \quad J \mathbf{1} = p - p \sum_k p_k = 0",
         ),
-        (matrix("$J$", w.jacobian, keep=w.keep, sums=True),),
+        (matrix("The matrix $J$", w.jacobian, keep=w.keep, sums=True),),
         (
             w.check("$J$", w.pair.activation, w.z, w.jacobian),
             _zero_sums(w),
@@ -180,7 +184,8 @@ def _slope(w: Work) -> Step:
     columns = {f"${w.v}$": w.z, f"${w.s}$": w.a, f"$f'({w.v})$": slopes}
     return Step(
         "Its derivative and its Jacobian",
-        rf"Each value depends on its own input alone: $\partial {w.s}_i / \partial {w.v}_j = 0$ where "
+        rf"Each value depends on its own input alone: $\partial {w.s}_i / \partial {w.v}_j = 0$ "
+        rf"where "
         r"$i \ne j$. The Jacobian is diagonal, and nobody writes the zeros down.",
         (
             f"f'({w.v}) = {w.latex(f.slope)}",
@@ -203,6 +208,6 @@ def _row_jacobian(w: Work) -> Step:
             rf"J_{{ij}} = \frac{{\partial {w.s}_i}}{{\partial {w.v}_j}} = {entries}",
             matrix_latex,
         ),
-        (matrix("$J$", w.jacobian, keep=w.keep, sums=True),),
+        (matrix("The matrix $J$", w.jacobian, keep=w.keep, sums=True),),
         (w.check("$J$", w.pair.activation, w.z, w.jacobian), _zero_sums(w)),
     )

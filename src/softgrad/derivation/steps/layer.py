@@ -29,14 +29,17 @@ def weights(w: Work, given: bool) -> Step:
     inputs = ", ".join(w.n(v) for v in h)
     flat, claimed = W.reshape(-1), dW.reshape(-1)
     checks = (
-        w.check(r"$\partial L / \partial W$", loss, flat, claimed, w.T),
-        w.check(r"$\partial L / \partial h$", loss_of_h, h, dh, w.T),
+        w.check(r"$\partial L / \partial W$", loss, flat, claimed, w.T, w.through),
+        w.check(r"$\partial L / \partial h$", loss_of_h, h, dh, w.T, w.through),
     )
     return Step(
         "The weights of a linear layer: an outer product",
-        rf"Let the logits come from a linear layer with the features $h = ({inputs})$ ({whose}) and "
-        r"the smallest weights that turn them into these logits, $W = x h^\top / (h^\top h)$, $b = 0$. "
-        r"Call the gradient by the logits $g$. $W_{ij}$ is only ever multiplied with $h_j$ and only "
+        rf"Let the logits come from a linear layer with the features $h = ({inputs})$ ({whose}) "
+        rf"and "
+        r"the smallest weights that turn them into these logits, $W = x h^\top / (h^\top h)$, "
+        r"$b = 0$. "
+        r"Call the gradient by the logits $g$. $W_{ij}$ is only ever multiplied with $h_j$ and "
+        r"only "
         r"moves $x_i$.",
         (
             r"x_i = \sum_j W_{ij} h_j + b_i \quad g_i = \frac{\partial L}{\partial x_i}",
@@ -73,6 +76,7 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
     losses = [r.loss for r in rows]
     mean = sum(losses[1:], start=losses[0]) / n
     zero = 0 * dW.reshape(-1)
+    checked = r"$\partial L / \partial W$ of the mean loss"
 
     def loss(flat: Array) -> Any:
         change = flat.reshape(dW.shape)
@@ -87,8 +91,10 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
     )
     return Step(
         "A batch",
-        f"{what}. The loss is the mean over the rows, not over rows and classes: every row's gradient "
-        f"is divided by $N = {n}$. The weights are shared, so their gradient is the sum over rows: one "
+        f"{what}. The loss is the mean over the rows, not over rows and classes: every row's "
+        f"gradient "
+        f"is divided by $N = {n}$. The weights are shared, so their gradient is the sum over "
+        f"rows: one "
         "matrix product. $H$ and $G$ hold a row for each example.",
         (
             rf"L = \frac{{1}}{{N}} \sum_n L_n = {w.n(mean)} \quad "
@@ -102,5 +108,5 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
             matrix(r"$\partial L / \partial W$", dW, keep=w.keep, corner="class",
                    more={r"$\partial L / \partial b$": gradients.sum(axis=0)}),
         ),
-        (w.check(r"$\partial L / \partial W$ of the mean loss", loss, zero, dW.reshape(-1), w.T),),
+        (w.check(checked, loss, zero, dW.reshape(-1), w.T, w.through),),
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from softgrad._typing import Array
@@ -31,9 +30,7 @@ def _loss(w: Work) -> Step:
     formulas = [f"L = {w.latex(value)}"]
     formulas += [f"{letter}_i = {w.latex(part, 'i')}" for letter, part in letters.items()]
     formulas[0] += f"{_one_hot(w)} = {w.n(w.loss)}"
-    formulas.append(
-        rf"\frac{{\partial L}}{{\partial {s}_i}} = {w.latex(slope, 'i')}"
-    )
+    formulas.append(rf"\frac{{\partial L}}{{\partial {s}_i}} = {w.latex(slope, 'i')}")
     columns = {f"${s}$": w.a, "$y$": w.target, rf"$\partial L / \partial {s}$": w.slope}
     title = words(w.pair.loss_name)
     return Step(
@@ -56,7 +53,8 @@ def _loss(w: Work) -> Step:
 def _prose(w: Work) -> str:
     if w.index is not None:
         return (
-            rf"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ and "
+            rf"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ "
+            rf"and "
             "0 elsewhere."
         )
     return "The target $y$ has a number for each class."
@@ -69,7 +67,7 @@ def _one_hot(w: Work) -> str:
     if not (w.pair.fused or w.pair.loss_name == "categorical_cross_entropy"):
         return ""
     p = w.a[w.index]
-    return rf" = -\log {w.s}_{{{w.index}}} = -\log {w.n(p)}" if p > 0 and p < 1 else ""
+    return rf" = -\log {w.s}_{{{w.index}}} = -\log {w.factor(p)}" if p > 0 and p < 1 else ""
 
 
 def _constants(w: Work) -> str:
@@ -96,7 +94,8 @@ def _mismatch(w: Work) -> str:
     if takes == "logits":
         return ""
     return (
-        f"This loss is meant for {_WORDS[takes]}, which {name} does not give: the formulas hold, but "
+        f"This loss is meant for {_WORDS[takes]}, which {name} does not give: the formulas hold, "
+        f"but "
         "the number is no likelihood."
     )
 
@@ -105,7 +104,7 @@ def _chain_rule(w: Work) -> Step:
     s, v = w.s, w.v
     outer = rf"\frac{{\partial L}}{{\partial {v}_j}}"
     rule = (
-        rf"{outer} = \sum_i \frac{{\partial L}}{{\partial {s}_i}} "
+        rf"{outer} = \sum_i \frac{{\partial L}}{{\partial {s}_i}} \, "
         rf"\frac{{\partial {s}_i}}{{\partial {v}_j}}"
     )
     if w.pair.elementwise:
@@ -120,7 +119,8 @@ def _chain_rule(w: Work) -> Step:
     checks = []
     finite = _finite(product)
     prose = (
-        f"From the loss back to the logits: the Jacobian, transposed, times the derivative by ${s}$."
+        "From the loss back to the logits: the Jacobian, transposed, times the derivative "
+        f"by ${s}$."
     )
     if w.pair.fused:
         columns |= {f"${s}$": w.a, "$y$": w.target}
@@ -130,13 +130,16 @@ def _chain_rule(w: Work) -> Step:
             checks.append(w.same("the chain rule against the closed form", product, w.gradient))
     else:
         prose += (
-            f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits left "
+            f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits "
+            f"left "
             "in float64; the closed form below needs neither of them."
         )
     closed = _closed(w)
     columns[closed] = w.gradient
     checks.append(
-        w.check(rf"$\partial L / \partial {v}$", lambda z: w.pair.loss(z, w.target), w.z, w.gradient)
+        w.check(
+            rf"$\partial L / \partial {v}$", lambda z: w.pair.loss(z, w.target), w.z, w.gradient
+        )
     )
     return Step(
         "The chain rule" + (", and what cancels" if w.pair.fused else ""),
@@ -184,5 +187,3 @@ def _cancellation(w: Work, outer: str) -> list[str]:
         slope = w.latex(f.slope_of_p, "j")
         return [rf"= {slope} \cdot p_j (1 - p_j) = {f.cancelled}"]
     return [rf"= {f.cancelled}"]
-
-

@@ -19,6 +19,7 @@ def temperature(w: Work) -> Step:
     }
     s = w.s
     t = np.array([w.T])
+    checks: tuple[Check, ...] = ()
     if w.y is None:
         slope = -(w.jacobian * w.x[None, :]).sum(axis=1) / (w.T * w.T)
         formulas: tuple[str, ...] = (
@@ -27,7 +28,7 @@ def temperature(w: Work) -> Step:
         )
         columns[rf"$\partial {s} / \partial T$"] = slope
         claimed, f = slope[:, None], lambda v: w.pair.activation(w.x / v[0])
-        what, checks = rf"$\partial {s} / \partial T$", ()
+        what, through = rf"$\partial {s} / \partial T$", np.max(np.abs(w.z))
     else:
         slope = -(w.gradient * w.x).sum() / (w.T * w.T)
         gradient = w.gradient / w.T
@@ -38,18 +39,16 @@ def temperature(w: Work) -> Step:
             rf"\frac{{\partial L}}{{\partial x_j}} = {w.n(slope)}",
         )
         claimed, f = np.array([slope]), lambda v: w.pair.loss(w.x / v[0], w.target)
-        what = r"$\partial L / \partial T$"
+        what, through = r"$\partial L / \partial T$", w.through * w.T
         checks = (w.check(r"$\partial L / \partial x$", w.loss_at, w.x, gradient, w.T),)
-    hotter = (
-        " A low temperature sharpens, a high one evens out." if w.s == "p" else ""
-    )
+    hotter = " A low temperature sharpens, a high one evens out." if w.s == "p" else ""
     return Step(
         "Temperature",
         rf"The activation sees $z = x / T$. Every derivative by the logits $x$ therefore gains a "
         rf"factor $1/T$, here ${w.n(1 / w.T)}$.{hotter}",
         formulas,
         (table("", columns, keep=w.keep, bold=w.top),),
-        (*checks, w.check(what, f, t, claimed, _temperature_scale(w))),
+        (*checks, w.check(what, f, t, claimed, _temperature_scale(w), through)),
     )
 
 
@@ -62,9 +61,7 @@ def _temperature_scale(w: Work) -> Any:
 def hessian(w: Work) -> Step:
     """d2L/dx2; for a softmax with cross-entropy the covariance of the one-hot vector."""
     H = w.pair.hessian(w.z, w.target) / (w.T * w.T)
-    measured = w.check(
-        r"$H$, by differences of the gradient", w.gradient_at, w.x, H.T, w.T
-    )
+    measured = w.check(r"$H$, by differences of the gradient", w.gradient_at, w.x, H.T, w.T)
     scaled = r"\frac{1}{T^2} " if w.heated else ""
     name = r"H_{ij} = \frac{\partial^2 L}{\partial x_i \partial x_j}"
     if w.pair.fused and w.pair.loss_name == "cross_entropy":
@@ -72,17 +69,22 @@ def hessian(w: Work) -> Step:
         covariance = _covariance(p) * mass / (w.T * w.T)
         return Step(
             "Second derivative: the covariance of the one-hot vector",
-            r"The gradient is $p - y$ and $y$ is constant: what is left to differentiate is $p$, and "
+            r"The gradient is $p - y$ and $y$ is constant: what is left to differentiate is $p$, "
+            r"and "
             r"its Jacobian is known. Draw a class $K$ with probabilities $p$ and write it as the "
-            r"one-hot vector $Y = e_K$. Its mean is $p$ and its covariance is this matrix. A covariance is "
-            r"never negative along any direction: the loss is convex, and flat only where all logits "
+            r"one-hot vector $Y = e_K$. Its mean is $p$ and its covariance is this matrix. A "
+            r"covariance is "
+            r"never negative along any direction: the loss is convex, and flat only where all "
+            r"logits "
             r"move together.",
             (
                 rf"{name} = {scaled}\frac{{\partial p_i}}{{\partial {w.v}_j}}",
-                rf"H = {_times(scaled, r'\operatorname{diag}(p) - p p^\top')} = "
+                "H = "
+                + _times(scaled, r"\operatorname{diag}(p) - p p^\top")
+                + " = "
                 + _times(scaled, r"\mathbf{E}[Y Y^\top] - \mathbf{E}[Y] \mathbf{E}[Y]^\top"),
             ),
-            (matrix("$H$", H, keep=w.keep, sums=True),),
+            (matrix("The matrix $H$", H, keep=w.keep, sums=True),),
             (
                 measured,
                 w.same(r"the covariance $\sum_k p_k (e_k - p)(e_k - p)^\top$", H, covariance),
@@ -105,7 +107,7 @@ def hessian(w: Work) -> Step:
         "Second derivative: the Hessian",
         prose + _shape_of(w, H),
         (name, second) if second else (name,),
-        (matrix("$H$", H, keep=w.keep),),
+        (matrix("The matrix $H$", H, keep=w.keep),),
         (measured, _symmetric(w, H)),
     )
 
@@ -159,12 +161,14 @@ def two_classes(w: Work) -> Step:
     return Step(
         "Two classes: the sigmoid",
         f"With the classes {i} and {j} alone only the difference of their logits counts, "
-        rf"$d = {v}_{{{i}}} - {v}_{{{j}}} = {w.n(d)}$: divide both exponentials by $e^{{{v}_{{{i}}}}}$. "
+        rf"$d = {v}_{{{i}}} - {v}_{{{j}}} = {w.n(d)}$: divide both exponentials by "
+        rf"$e^{{{v}_{{{i}}}}}$. "
         r"What is left is the sigmoid, and its derivative is the Jacobian's first entry.",
         (
             rf"p = \frac{{e^{{{v}_{{{i}}}}}}}{{e^{{{v}_{{{i}}}}} + e^{{{v}_{{{j}}}}}}} = "
             rf"\frac{{1}}{{1 + e^{{-d}}}} = \sigma(d) = {w.n(s)}",
-            rf"\sigma'(d) = \frac{{e^{{-d}}}}{{(1 + e^{{-d}})^2}} = \sigma(d) (1 - \sigma(d)) = {w.n(slope)}",
+            rf"\sigma'(d) = \frac{{e^{{-d}}}}{{(1 + e^{{-d}})^2}} = \sigma(d) (1 - \sigma(d)) = "
+            rf"{w.n(slope)}",
         ),
         (),
         (
@@ -180,11 +184,10 @@ def _sigmoid_as_softmax(w: Work) -> Step:
     found = np.array([w.evaluate("softmax(x)", x=row)[0] for row in rows])
     return Step(
         "The sigmoid is a softmax of two classes",
-        rf"Give the answer no the logit 0 and the answer yes the logit ${v}$: the probability of yes "
+        rf"Give the answer no the logit 0 and the answer yes the logit ${v}$: the probability of "
+        rf"yes "
         r"is the sigmoid.",
-        (
-            rf"\frac{{e^{{{v}}}}}{{e^{{{v}}} + e^0}} = \frac{{1}}{{1 + e^{{-{v}}}}} = \sigma({v})",
-        ),
+        (rf"\frac{{e^{{{v}}}}}{{e^{{{v}}} + e^0}} = \frac{{1}}{{1 + e^{{-{v}}}}} = \sigma({v})",),
         (),
         (
             w.same(rf"softmax of $({v}, 0)$ is $\sigma({v})$", w.a, found),

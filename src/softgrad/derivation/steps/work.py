@@ -41,7 +41,7 @@ class Work:
 
     @cached_property
     def z(self) -> Array:
-        return self.x / self.T
+        return np.asarray(self.x / self.T)
 
     @cached_property
     def a(self) -> Array:
@@ -75,7 +75,7 @@ class Work:
         return self.pair.loss(x / self.T, self.target)
 
     def gradient_at(self, x: Array) -> Array:
-        return self.pair.gradient(x / self.T, self.target) / self.T
+        return np.asarray(self.pair.gradient(x / self.T, self.target) / self.T)
 
     def evaluate(self, source: str, **values: Any) -> Any:
         """An expression at these values."""
@@ -105,6 +105,11 @@ class Work:
         """A number within a formula."""
         return figures.latex(value, min(self.digits, 60))
 
+    def factor(self, value: Any) -> str:
+        """A number that a product is made of: of many digits only the first."""
+        short = figures.latex(value, min(self.digits, 6))
+        return rf"{short}\dots" if self.digits > 12 and len(short) > 7 else short
+
     # --- What to show ----------------------------------------------------------------------------
 
     @cached_property
@@ -131,9 +136,19 @@ class Work:
 
     # --- Checks ----------------------------------------------------------------------------------
 
-    def check(self, what: str, f: Any, x: Array, claimed: Any, scale: Any = 1.0) -> Check:
+    def check(
+        self, what: str, f: Any, x: Array, claimed: Any, scale: Any = 1.0, through: Any = 0
+    ) -> Check:
+        """A derivative against finite differences."""
         only = self.checked if len(x) == len(self.x) else None
-        return differences.check(what, f, x, claimed, self.arithmetic, scale=scale, only=only)
+        return differences.check(
+            what, f, x, claimed, self.arithmetic, scale=scale, through=through, only=only
+        )
+
+    @property
+    def through(self) -> Any:
+        """What is rounded where the logits themselves are computed: see `differences.check`."""
+        return np.max(np.abs(self.x)) * np.max(np.abs(self.gradient)) / self.T
 
     def same(self, what: str, claimed: Any, other: Any) -> Check:
         """Two ways to the same numbers."""
