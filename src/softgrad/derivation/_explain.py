@@ -12,7 +12,7 @@ from softgrad._typing import Array, ArrayLike
 from softgrad.derivation import figures
 from softgrad.derivation.arithmetic import Arithmetic, Exact
 from softgrad.derivation.document import Derivation, Step
-from softgrad.derivation.pair import ExactPair, LibraryPair, Pair, words
+from softgrad.derivation.pair import GIVES, ExactPair, LibraryPair, Pair, words
 from softgrad.derivation.steps import activation as activation_steps
 from softgrad.derivation.steps import layer, more
 from softgrad.derivation.steps import loss as loss_steps
@@ -117,10 +117,13 @@ def explain(
     T = arithmetic.number(temperature)
     rows = np.atleast_2d(x)
     kind = ExactPair if arithmetic.exact else LibraryPair
-    pair: Pair = kind(activation, None if target is None else loss, options, arithmetic)
+    teacher = options.pop("teacher", None)
+    pair: Pair = kind(activation, None if target is None else loss, options, arithmetic, T)
     indices, y = _target(target, x, pair, arithmetic)
     if y is not None:
-        y = _smoothed(y, label_smoothing, arithmetic)
+        y = _smoothed(y, label_smoothing, pair)
+        if indices is None:
+            y = _softened(y, teacher, T, pair)
     h = _features(features, x, arithmetic)
     row = _checks._integer(row, "row")
     if not 0 <= row < len(rows):
@@ -139,7 +142,8 @@ def explain(
         for n in range(len(rows))
     ]
     w = work[row]
-    _ = w.a if y is None else w.loss  # what the functions refuse, they refuse here
+    if y is not None:
+        _within_domain(pair, work)
     steps = _steps(w, work, features is not None)
     return Derivation(
         title=_title(pair),
@@ -221,9 +225,46 @@ def _target(
     return None, y
 
 
-def _smoothed(y: Array, eps: float, arithmetic: Arithmetic) -> Array:
-    eps = arithmetic.number(_checks.label_smoothing(eps))
-    return y * (1 - eps) + eps / y.shape[1] if eps else y
+def _smoothed(y: Array, eps: float, pair: Pair) -> Array:
+    """(1 - eps) y + eps / K, for the losses that know this option."""
+    eps = pair.arithmetic.number(_checks.label_smoothing(eps))
+    if not eps:
+        return y
+    if "label_smoothing" not in pair.loss_function.options:
+        raise OptionError(f"loss {pair.loss_name!r} has no option label_smoothing.")
+    alternatives = 2 if getattr(pair.loss_function, "multi_label", False) else y.shape[1]
+    return y * (1 - eps) + eps / alternatives
+
+
+def _within_domain(pair: Pair, rows: list[Work]) -> None:
+    """Refuse a loss of probabilities after an activation that gives something else."""
+    if pair.fused or getattr(pair.loss_function, "takes", "") != "probabilities":
+        return
+    for n, w in enumerate(rows):
+        outside = [k for k, v in enumerate(w.a) if not 0 <= v <= 1]
+        if outside:
+            k = outside[0]
+            suitable = [name for name, gives in GIVES.items() if gives == "probabilities"]
+            raise OptionError(
+                f"loss {pair.loss_name!r} takes probabilities, but {pair.activation_name!r} gives "
+                f"{figures.number(w.a[k])} at [{n}, {k}]. Activations that give probabilities: "
+                f"{', '.join(suitable)}."
+            )
+
+
+def _softened(y: Array, teacher: object, T: Any, pair: Pair) -> Array:
+    """What a teacher says, as probabilities at the temperature T."""
+    assert pair.loss_formula is not None
+    if "teacher" not in pair.loss_formula.fixed:
+        if teacher is not None:
+            raise OptionError(f"loss {pair.loss_name!r} has no option teacher.")
+        return y
+    if teacher not in (None, "logits", "probabilities"):
+        raise OptionError(f"teacher={teacher!r}; accepted are 'logits' and 'probabilities'.")
+    if teacher == "probabilities":
+        return y
+    soften = pair.arithmetic.functions["softmax"]
+    return np.stack([np.asarray(soften(row / T)) for row in y])
 
 
 def _features(features: ArrayLike | None, x: Array, arithmetic: Arithmetic) -> Array:

@@ -78,6 +78,18 @@ class Arithmetic:
             none = y == 0
             return np.asarray(np.where(none, 0 * y, y * log(np.where(none, one, v))))
 
+        infinity = self.number(float("inf"))
+
+        def ratio(y: Array, v: Array) -> Array:
+            """y / v, and 0 where y is 0."""
+            none, zero = y == 0, v == 0
+            found = y / np.where(none | zero, one, v)
+            return np.asarray(np.where(zero & ~none, infinity, found))
+
+        def winner(v: Array, y: Array) -> Array:
+            others = np.where(y == 0, v, -infinity + 0 * v)
+            return np.asarray(np.where(np.arange(len(v)) == np.argmax(others), one, 0 * one))
+
         return {
             **{name: self.unary(name) for name in ("exp", "log", "tanh", "sqrt")},
             "log1p": lambda v: log(one + v) if self.exact else np.log1p(v),
@@ -97,6 +109,9 @@ class Arithmetic:
             "phi": lambda v: exp(-v * v / 2) / sqrt(2 * pi),
             "threshold": threshold,
             "xlogy": xlogy,
+            "ratio": ratio,
+            "rival": lambda v, y: largest(np.where(y == 0, v, -infinity + 0 * v)),
+            "winner": winner,
             "diag": lambda v: np.diag(v),
             "outer": lambda a, b: a[:, None] * b[None, :],
             "eye": lambda v: np.diag(0 * v + one),

@@ -39,6 +39,9 @@ _COMMON = {
     "eye": "diag({np}.ones_like({0}))",
     "one": "{np}.ones_like({0})",
     "threshold": "threshold({0})",
+    "ratio": "({0}) / {np}.where(({0}) == 0, 1, {1})",
+    "xlogy": "({0}) * {np}.log({np}.where(({0}) == 0, 1, {1}))",
+    "winner": "{np}.eye({0}.shape[-1])[{np}.argmax({np}.where({1} > 0, -{np}.inf, {0}), -1)]",
 }
 _SPELLED: dict[str, dict[str, str]] = {
     "numpy": {
@@ -51,7 +54,7 @@ _SPELLED: dict[str, dict[str, str]] = {
         "sigmoid": "np.exp(-np.logaddexp(0, -({0})))",
         "softplus": "np.logaddexp(0, {0})",
         "Phi": "Phi({0})",
-        "xlogy": "{0} * np.log(np.where({0} == 0, 1, {1}))",
+        "rival": "np.max(np.where({1} > 0, -np.inf, {0}), axis=-1, keepdims=True)",
     },
     "torch": {
         **_COMMON,
@@ -63,7 +66,7 @@ _SPELLED: dict[str, dict[str, str]] = {
         "sigmoid": "torch.sigmoid({0})",
         "softplus": "torch.logaddexp({0}, 0 * {0})",
         "Phi": "torch.special.ndtr({0})",
-        "xlogy": "torch.xlogy({0}, {1})",
+        "rival": "torch.amax(torch.where({1} > 0, -torch.inf, {0}), -1, keepdim=True)",
     },
     "jax": {
         **_COMMON,
@@ -75,7 +78,7 @@ _SPELLED: dict[str, dict[str, str]] = {
         "sigmoid": "jax.nn.sigmoid({0})",
         "softplus": "jnp.logaddexp(0, {0})",
         "Phi": "jax.scipy.special.ndtr({0})",
-        "xlogy": "jax.scipy.special.xlogy({0}, {1})",
+        "rival": "jnp.max(jnp.where({1} > 0, -jnp.inf, {0}), axis=-1, keepdims=True)",
     },
 }
 _MODULE = {"numpy": "np", "torch": "torch", "jax": "jnp"}
@@ -172,8 +175,19 @@ def _data(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> Iterat
     if library == "torch":
         yield "x.requires_grad_()"
     yield f"T = {float(T)!r}  # temperature"
-    for name, value in {**pair.constants, **pair.loss_constants}.items():
+    for name, value in pair.constants.items():
         yield f"{name} = {float(value)!r}"
+    for name, value in pair.loss_constants.items():
+        if name != "T":
+            yield f"{loss_name(pair, name)} = {float(value)!r}"
+
+
+def loss_name(pair: Pair, name: str) -> str:
+    """A letter of the loss's formula, kept apart from the activation's."""
+    let = {**pair.let, **getattr(pair.formula, "parts", {})}
+    taken = {"x", "z", "y", pair.symbol, *let, *pair.constants}
+    # In a loss that contains its activation p is p.
+    return f"{name}_" if name in taken and not (pair.fused and name == pair.symbol) else name
 
 
 def _wrapped(name: str, form: str, rows: Array, comment: str) -> str:
@@ -215,27 +229,38 @@ class _Writer:
         return _STABLE.get(self.pair.activation_name, self.pair.formula.value)
 
     def _forward(self) -> Iterator[str]:
-        s, f = self.pair.symbol, self.pair.formula
+        s = self.pair.symbol
         if "pi" in self.pair.formula_names():
             yield f"pi = {np.pi!r}"
         yield "z = x / T"
-        used = names(self._activation)
-        yield from self._let({k: v for k, v in f.let.items() if k in used or len(f.let) > 1}, x="z")
+        if self._activation == self.pair.formula.value:
+            yield from self._let(self.pair.let, x="z")
         yield f"{s} = {self.expression(self._activation, x='z')}"
+
+    @property
+    def _loss_letters(self) -> dict[str, str]:
+        """How the letters of the loss's formula are called in the program."""
+        f = self.pair.loss_formula
+        assert f is not None
+        given = "z" if self.pair.fused else self.pair.symbol
+        own = [*f.let, *self.pair.loss_constants]
+        letters = {k: loss_name(self.pair, k) for k in own if k != "T"}
+        return {"a": given, **letters}
 
     def _loss(self) -> Iterator[str]:
         f = self.pair.loss_formula
         assert f is not None
-        given = "z" if self.pair.fused else self.pair.symbol
-        let = {self._letter(k): v for k, v in f.let.items()}
-        rename = {"a": given} | {k: self._letter(k) for k in f.let}
-        yield from self._let(let, **rename)
-        yield f"losses = {self.expression(f.value, **rename)}"
+        letters = self._loss_letters
+        for name, part in f.let.items():
+            if self._needed(name) and not (self.pair.fused and name == self.pair.symbol):
+                yield f"{letters[name]} = {self.expression(part, **letters)}"
+        yield f"losses = {self.expression(f.value, **letters)}"
 
-    def _letter(self, name: str) -> str:
-        """A part of the loss's formula, apart from the activation's letters."""
-        taken = {self.pair.symbol, *self.pair.formula.let, "x", "z", "y"}
-        return f"{name}_" if name in taken else name
+    def _needed(self, name: str) -> bool:
+        """Whether the program needs a part of the formula: some belong to the slope."""
+        f = self.pair.loss_formula
+        assert f is not None
+        return self.library == "numpy" or name in names(f.value)
 
     def body(self, with_loss: bool) -> Iterator[str]:
         s = self.pair.symbol
@@ -271,9 +296,7 @@ class _Writer:
         """dL/dx by the formulas of the derivation."""
         f, formula = self.pair.loss_formula, self.pair.formula
         assert f is not None
-        given = "z" if self.pair.fused else self.pair.symbol
-        rename = {"a": given} | {k: self._letter(k) for k in f.let}
-        slope = self.expression(f.slope, **rename)
+        slope = self.expression(f.slope, **self._loss_letters)
         if self.pair.fused:
             yield f"grad = ({slope}) / T / len(x)"
             return
@@ -283,5 +306,6 @@ class _Writer:
             own = self.expression(formula.slope, x="z", a=s)
             yield f"grad = by_value * ({own}) / T"
         else:
+            yield from self._let(formula.parts, a=s)
             yield f"J = {self.expression(formula.jacobian, x='z', a=s)}"
             yield 'grad = np.einsum("nij,ni->nj", J, by_value) / T  # J^T dL/d' + s

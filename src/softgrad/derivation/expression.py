@@ -139,6 +139,13 @@ class _Latex:
             )
         if name == "maximum":
             return rf"\max({', '.join(self.text(a, _SUM) for a in arguments)})", _ATOM
+        if name == "ratio":
+            above, below = (self.text(a, _SUM) for a in arguments)
+            return rf"\frac{{{above}}}{{{below}}}", _PRODUCT
+        if name in ("rival", "winner"):
+            inner = _Latex("k", self.symbols).text(first, _PRODUCT)
+            best = rf"\max_{{k \ne t}} {inner}"
+            return (best, _PRODUCT) if name == "rival" else (rf"[i = \arg {best}]", _ATOM)
         if name == "xlogy":
             return rf"{self.text(first, _PRODUCT)} \log {self.argument(arguments[1])}", _PRODUCT
         if name in ("log", "tanh"):

@@ -31,16 +31,20 @@ class Rowwise:
     jacobian: str
     matrix: str
     entries: str
-    let: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)  # of the Jacobian, by a
     note: str = ""
 
 
 @dataclass(frozen=True)
 class LossFormula:
-    """L(a, y) of a row and its derivative by a, entry by entry.
+    """L(a, y) of a row and its derivative by a, entry by entry. ``let`` names parts of both.
 
-    ``of_p`` and ``slope_of_p`` are the same loss by the probabilities that its link gives;
-    ``cancelled`` is what their chain rule leaves, in LaTeX.
+    ``of_p`` and ``slope_of_p`` are the same loss by the probabilities that its link gives, and
+    ``cancelled`` is what their chain rule leaves: an expression, and in ``shortest`` the same for
+    targets that sum to 1. ``derived`` are constants that follow from options.
+
+    ``factor`` multiplies what the library's function returns: a loss with a temperature of its own
+    is given z = x / T, and has its factor T^2 from here.
     """
 
     value: str
@@ -50,6 +54,10 @@ class LossFormula:
     of_p: str = ""
     slope_of_p: str = ""
     cancelled: str = ""
+    shortest: str = ""
+    derived: dict[str, str] = field(default_factory=dict)
+    factor: str = "1"
+    fixed: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
 
@@ -115,7 +123,7 @@ ACTIVATIONS: dict[str, Elementwise | Rowwise] = {
         r"J = \operatorname{diag}(s) - \frac{s s^\top}{n}",
         r"\begin{cases} s_i - \frac{s_i}{n} & \text{if } i = j \\ "
         r"-\frac{s_i s_j}{n} & \text{if } i \ne j \end{cases}",
-        let={"s": "where(a > 0, one(a), 0 * a)"},
+        parts={"s": "where(a > 0, one(a), 0 * a)"},
         note=r"The threshold $\tau(x)$ makes the entries sum to 1. $s_i = 1$ where $a_i > 0$ and 0 "
         r"elsewhere; $n = \sum_k s_k$ is the size of this support.",
     ),
@@ -127,8 +135,71 @@ LOSSES: dict[str, LossFormula] = {
         "sum(y) * softmax(a) - y",
         link="softmax",
         of_p="-sum(xlogy(y, p))",
-        slope_of_p="-(y / p)",
-        cancelled=r"p_j \sum_k y_k - y_j = p_j - y_j",
+        slope_of_p="-ratio(y, p)",
+        cancelled="p * sum(y) - y",
+        shortest="p - y",
+    ),
+    "nll": LossFormula("-sum(y * a)", "-y"),
+    "categorical_cross_entropy": LossFormula("-sum(xlogy(y, a))", "-ratio(y, a)"),
+    "binary_cross_entropy": LossFormula(
+        "sum(softplus(a) - y * a)",
+        "sigmoid(a) - y",
+        link="sigmoid",
+        of_p="-sum(xlogy(y, p) + xlogy(1 - y, 1 - p))",
+        slope_of_p="(p - y) / (p * (1 - p))",
+        cancelled="p - y",
+    ),
+    "binary_cross_entropy_probabilities": LossFormula(
+        "-sum(xlogy(y, a) + xlogy(1 - y, 1 - a))", "ratio(1 - y, 1 - a) - ratio(y, a)"
+    ),
+    "focal": LossFormula(
+        "-sum(y * (1 - p)**gamma * log_softmax(a))",
+        "p * sum(w) - w",
+        let={
+            "p": "softmax(a)",
+            "w": "y * (1 - p)**(gamma - 1) * (1 - p - gamma * p * log(p))",
+        },
+        link="softmax",
+        of_p="-sum((1 - p)**gamma * xlogy(y, p))",
+        slope_of_p="y * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p)",
+        cancelled="p * sum(w) - w",
+    ),
+    "sigmoid_focal": LossFormula(
+        "sum(alpha * y * q**gamma * softplus(-a) + beta * (1 - y) * p**gamma * softplus(a))",
+        "beta * (1 - y) * p**gamma * (p + gamma * q * softplus(a))"
+        " - alpha * y * q**gamma * (q + gamma * p * softplus(-a))",
+        let={"p": "sigmoid(a)", "q": "sigmoid(-a)"},
+        link="sigmoid",
+        of_p="-sum(alpha * (1 - p)**gamma * xlogy(y, p) + beta * p**gamma * xlogy(1 - y, 1 - p))",
+        slope_of_p="alpha * y * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p)"
+        " + beta * (1 - y) * (p**gamma / (1 - p) - gamma * p**(gamma - 1) * log(1 - p))",
+        derived={"beta": "1 - alpha"},
     ),
     "squared_error": LossFormula("sum((a - y)**2)", "2 * (a - y)"),
+    "half_squared_error": LossFormula("sum((a - y)**2) / 2", "a - y"),
+    "absolute_error": LossFormula("sum(abs(a - y))", "sign(a - y)"),
+    "huber": LossFormula(
+        "sum(where(abs(d) <= delta, d**2 / 2, delta * (abs(d) - delta / 2)))",
+        "where(abs(d) <= delta, d, delta * sign(d))",
+        let={"d": "a - y"},
+    ),
+    "kl_divergence": LossFormula("sum(xlogy(y, y) - y * a)", "-y"),
+    "multiclass_hinge": LossFormula(
+        "maximum(margin + rival(a, y) - sum(y * a), 0)",
+        "where(margin + rival(a, y) - sum(y * a) > 0, r - y, 0 * y)",
+        let={"r": "winner(a, y)"},
+        note=r"$t$ is the target's class, and $r$ is one-hot at the best of the others.",
+    ),
+    "distillation": LossFormula(
+        "T**2 * sum(xlogy(y, y) - y * log_softmax(a))",
+        "T**2 * (sum(y) * softmax(a) - y)",
+        link="softmax",
+        of_p="T**2 * sum(xlogy(y, y) - xlogy(y, p))",
+        slope_of_p="-(T**2 * ratio(y, p))",
+        cancelled="T**2 * (p * sum(y) - y)",
+        shortest="T**2 * (p - y)",
+        factor="T**2",
+        fixed={"teacher": "probabilities"},
+        note="The target is the teacher's probabilities at the same temperature.",
+    ),
 }

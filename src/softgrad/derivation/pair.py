@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,23 +42,32 @@ class Pair(ABC):
     """a = f(z), L(a, y) and their derivatives, z of shape (C,)."""
 
     def __init__(
-        self, activation: str, loss: str | None, options: Mapping[str, Any], arithmetic: Arithmetic
+        self,
+        activation: str,
+        loss: str | None,
+        options: Mapping[str, Any],
+        arithmetic: Arithmetic,
+        T: Any = 1,
     ) -> None:
-        self.activation_name = known(activation, "activation", FUNCTIONS)
-        self.loss_name = None if loss is None else known(loss, "loss", LOSS_FUNCTIONS)
+        self.activation_name = activation = known(activation, "activation", FUNCTIONS)
+        self.loss_name = loss = None if loss is None else known(loss, "loss", LOSS_FUNCTIONS)
         self.arithmetic = arithmetic
         self.formula = ACTIVATIONS[activation]
         self.loss_formula: LossFormula | None = None if loss is None else LOSSES[loss]
         self.activation_options, self.loss_options = _routed(activation, loss, options)
         self.constants = {
             **getattr(self.formula, "constants", {}),
-            **_defaults(FUNCTIONS[activation], self.formula_names(), self.activation_options),
+            **_defaults(self.function, self.formula_names(), self.activation_options),
         }
-        self.loss_constants = (
-            _defaults(LOSS_FUNCTIONS[loss], self.loss_names(), self.loss_options)
-            if loss is not None
-            else {}
-        )
+        self.loss_constants: dict[str, Any] = {}
+        if self.loss_formula is not None:
+            used = self.loss_names()
+            chosen = _defaults(self.loss_function, used, self.loss_options)
+            derived = self.loss_formula.derived.items()
+            chosen |= {k: _derived(source, chosen) for k, source in derived}
+            self.loss_constants = {k: 1 if v is None else v for k, v in chosen.items()}
+            if "T" in used:
+                self.loss_constants["T"] = T
 
     # --- What is known without numbers -----------------------------------------------------------
 
@@ -87,7 +97,12 @@ class Pair(ABC):
     def formula_names(self) -> set[str]:
         f = self.formula
         derivative = f.slope if isinstance(f, Elementwise) else f.jacobian
-        return set().union(*(names(s) for s in (f.value, derivative, *f.let.values())))
+        return set().union(*(names(s) for s in (f.value, derivative, *self.let.values())))
+
+    @property
+    def let(self) -> dict[str, str]:
+        """The parts that the activation's formula is made of."""
+        return self.formula.let if isinstance(self.formula, Elementwise) else {}
 
     def loss_names(self) -> set[str]:
         f = self.loss_formula
@@ -126,11 +141,17 @@ class Pair(ABC):
     def hessian(self, z: Array, y: Array) -> Array:
         """The second derivatives of L by z."""
 
-    def expression(self, source: str, values: Mapping[str, Any], let: Mapping[str, str]) -> Any:
+    def expression(
+        self,
+        source: str,
+        values: Mapping[str, Any],
+        let: Mapping[str, str],
+        *,
+        of_loss: bool = False,
+    ) -> Any:
         """An expression of the tables at these values."""
-        constants = {k: self.arithmetic.number(v) for k, v in self.constants.items()}
-        constants |= {k: self.arithmetic.number(v) for k, v in self.loss_constants.items()}
-        scope = {**constants, **values}
+        table = self.loss_constants if of_loss else self.constants
+        scope = {**{k: self.arithmetic.number(v) for k, v in table.items()}, **values}
         for name, part in let.items():
             scope[name] = evaluate(part, self.arithmetic.functions, scope)
         return evaluate(source, self.arithmetic.functions, scope)
@@ -177,6 +198,11 @@ def _defaults(function: Any, used: set[str], chosen: Mapping[str, Any]) -> dict[
     }
 
 
+def _derived(source: str, chosen: Mapping[str, Any]) -> Any:
+    """A constant that follows from options; 1, like them, where they are None."""
+    return None if any(chosen[n] is None for n in names(source)) else evaluate(source, {}, chosen)
+
+
 class LibraryPair(Pair):
     """Float64, by the members of the library's own functions."""
 
@@ -194,9 +220,20 @@ class LibraryPair(Pair):
             return y
         return int(np.argmax(y))
 
+    @property
+    def _fixed(self) -> dict[str, str]:
+        return {} if self.loss_formula is None else self.loss_formula.fixed
+
+    @cached_property
+    def factor(self) -> Any:
+        """What the library's loss is multiplied with: 1, or T^2."""
+        assert self.loss_formula is not None
+        return self.expression(self.loss_formula.factor, {}, {}, of_loss=True)
+
     def _of(self, member: str, a: Array, y: Array, *more: Array) -> Any:
         call = getattr(self.loss_function, member) if member else self.loss_function
-        return call(a, self._target(y), *more, reduction="sum", **self.loss_options)
+        options = {**self.loss_options, **self._fixed}
+        return self.factor * call(a, self._target(y), *more, reduction="sum", **options)
 
     def loss(self, z: Array, y: Array) -> Any:
         return self._of("", z if self.fused else self.activation(z), y)
@@ -215,7 +252,7 @@ class LibraryPair(Pair):
 
     def _of_p(self, source: str, p: Array, y: Array) -> Any:
         with np.errstate(all="ignore"):
-            return self.expression(source, {"p": p, "y": y}, {})
+            return self.expression(source, {"p": p, "y": y}, {}, of_loss=True)
 
     def gradient(self, z: Array, y: Array) -> Array:
         if self.fused:
@@ -244,13 +281,13 @@ class ExactPair(Pair):
     arithmetic: Exact
 
     def activation(self, z: Array) -> Array:
-        value = self.expression(self.formula.value, {"x": z}, self.formula.let)
+        value = self.expression(self.formula.value, {"x": z}, self.let)
         return np.asarray(value + 0 * z, dtype=object)
 
     def jacobian(self, z: Array) -> Array:
         formula, values = self.formula, {"x": z, "a": self.activation(z)}
         if isinstance(formula, Rowwise):
-            return np.asarray(self.expression(formula.jacobian, values, formula.let))
+            return np.asarray(self.expression(formula.jacobian, values, formula.parts))
         slope = self.expression(formula.slope, values, formula.let) + 0 * z
         return np.diag(np.asarray(slope, dtype=object))
 
@@ -262,18 +299,20 @@ class ExactPair(Pair):
     def _of_logits(self, part: str, a: Array, y: Array) -> Any:
         formula = self.loss_formula
         assert formula is not None
-        return self.expression(getattr(formula, part), {"a": a, "y": y}, formula.let)
+        return self.expression(getattr(formula, part), {"a": a, "y": y}, formula.let, of_loss=True)
 
     def loss_of(self, a: Array, y: Array) -> Any:
         assert self.loss_formula is not None
         if self.fused:
-            return self.expression(self.loss_formula.of_p, {"p": a, "y": y}, {})[0]
+            values = {"p": a, "y": y}
+            return self.expression(self.loss_formula.of_p, values, {}, of_loss=True)[0]
         return self._of_logits("value", a, y)[0]
 
     def slope_of(self, a: Array, y: Array) -> Array:
         assert self.loss_formula is not None
         if self.fused:
-            found = self.expression(self.loss_formula.slope_of_p, {"p": a, "y": y}, {})
+            values = {"p": a, "y": y}
+            found = self.expression(self.loss_formula.slope_of_p, values, {}, of_loss=True)
         else:
             found = self._of_logits("slope", a, y)
         return np.asarray(found + 0 * a, dtype=object)

@@ -151,11 +151,11 @@ def _value(w: Work) -> Step:
     constants = ", ".join(
         f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.constants.items()
     )
-    formula = w.pair.expression(f.value, {"x": w.z}, f.let) + 0 * w.z
+    formula = w.pair.expression(f.value, {"x": w.z}, w.pair.let) + 0 * w.z
     return Step(
         f"The activation: {title}",
         " ".join(part for part in (prose, constants and f"Here {constants}.", _note(w)) if part),
-        _formulas(w, name, f.value, index, f.let),
+        _formulas(w, name, f.value, index, w.pair.let),
         (table("", {f"${w.v}$": w.z, f"${w.s}$": w.a}, keep=w.keep, bold=w.top),),
         (w.same("the library against the formula", w.a, formula),)
         if not w.arithmetic.exact

@@ -45,6 +45,7 @@ def _loss(w: Work) -> Step:
                 w.a,
                 w.slope,
                 w.value_scale,
+                within=w.interior,
             ),
         ),
     )
@@ -109,7 +110,7 @@ def _chain_rule(w: Work) -> Step:
     )
     if w.pair.elementwise:
         rule = rf"{outer} = \frac{{\partial L}}{{\partial {s}_j}} f'({v}_j)"
-    formulas = [rule, *_cancellation(w, outer)]
+    formulas = [rule, *_cancellation(w)]
     product = (w.jacobian * w.slope[:, None]).sum(axis=0)
     columns: dict[str, Array] = {}
     if not w.pair.fused:
@@ -163,27 +164,39 @@ def _closed(w: Work) -> str:
     f = w.pair.loss_formula
     assert f is not None
     if w.pair.fused and f.cancelled:
-        last = f.cancelled.rpartition("=")[2].strip()
-        return f"${last.replace('_j', '')}$"
+        return f"${w.latex(_cancelled(w)[-1])}$"
     return rf"$\partial L / \partial {w.v}$"
 
 
-def _cancellation(w: Work, outer: str) -> list[str]:
+def _cancelled(w: Work) -> list[str]:
+    """What the chain rule leaves, and shorter where the target sums to 1."""
+    f = w.pair.loss_formula
+    assert f is not None
+    short = f.shortest and abs(w.target.sum() - 1) < 1e-12
+    return [f.cancelled, f.shortest] if short else [f.cancelled]
+
+
+def _cancellation(w: Work) -> list[str]:
     """The chain rule with its parts put in, where that makes it shorter."""
     f = w.pair.loss_formula
     assert f is not None
     if not w.pair.fused:
-        if isinstance(w.pair.formula, Rowwise):
+        if isinstance(w.pair.formula, Rowwise) or f.let or "where" in f.slope:
             return []
-        return [rf"= {w.latex(f.slope, 'j')} \cdot f'({w.v}_j)"] if not f.let else []
+        slope = w.latex(f.slope, "j")
+        return [rf"= {slope} \, f'({w.v}_j)" if "\\frac" in slope else rf"= ({slope}) f'({w.v}_j)"]
     if not f.cancelled:
         return []
-    if w.pair.activation_name == "softmax" and f.slope_of_p == "-(y / p)":
+    left = " = ".join(w.latex(part, "j") for part in _cancelled(w))
+    if w.pair.loss_name == "cross_entropy":
         return [
             r"= -\frac{y_j}{p_j} p_j (1 - p_j) + \sum_{i \ne j} \frac{y_i}{p_i} p_i p_j",
-            rf"= -y_j + y_j p_j + p_j \sum_{{i \ne j}} y_i = {f.cancelled}",
+            rf"= -y_j + y_j p_j + p_j \sum_{{i \ne j}} y_i = {left}",
         ]
-    if w.pair.activation_name == "sigmoid" and f.of_p:
-        slope = w.latex(f.slope_of_p, "j")
-        return [rf"= {slope} \cdot p_j (1 - p_j) = {f.cancelled}"]
-    return [rf"= {f.cancelled}"]
+    if w.pair.elementwise:
+        return [rf"= {w.latex(f.slope_of_p, 'j')} \, p_j (1 - p_j) = {left}"]
+    letters = {k: v for k, v in f.let.items() if k != w.s}
+    return [
+        f"= {left}",
+        *(f"{k}_j = {w.latex(part, 'j')}" for k, part in letters.items()),
+    ]

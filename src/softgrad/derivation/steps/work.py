@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -137,10 +138,19 @@ class Work:
     # --- Checks ----------------------------------------------------------------------------------
 
     def check(
-        self, what: str, f: Any, x: Array, claimed: Any, scale: Any = 1.0, through: Any = 0
+        self,
+        what: str,
+        f: Any,
+        x: Array,
+        claimed: Any,
+        scale: Any = 1.0,
+        through: Any = 0,
+        within: Sequence[int] | None = None,
     ) -> Check:
-        """A derivative against finite differences."""
+        """A derivative against finite differences, by the entries ``within`` alone if given."""
         only = self.checked if len(x) == len(self.x) else None
+        if within is not None:
+            only = [k for k in within if only is None or k in only]
         return differences.check(
             what, f, x, claimed, self.arithmetic, scale=scale, through=through, only=only
         )
@@ -165,6 +175,13 @@ class Work:
     def _room(self) -> Any:
         exact = self.arithmetic.exact
         return self.arithmetic.number(10) ** (-self.arithmetic.digits) if exact else 1e-12
+
+    @property
+    def interior(self) -> list[int] | None:
+        """The entries of a that can move in both directions: probabilities between 0 and 1."""
+        if GIVES.get(self.pair.activation_name) != "probabilities":
+            return None
+        return [k for k, v in enumerate(self.a) if 0 < v < 1]
 
     @property
     def value_scale(self) -> Any:
