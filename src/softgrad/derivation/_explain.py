@@ -10,7 +10,7 @@ import numpy as np
 from softgrad import _checks
 from softgrad._typing import Array, ArrayLike
 from softgrad.derivation import figures
-from softgrad.derivation.arithmetic import Arithmetic, Exact
+from softgrad.derivation.arithmetic import Arithmetic, Exact, is_finite
 from softgrad.derivation.document import Derivation, Step
 from softgrad.derivation.pair import GIVES, ExactPair, LibraryPair, Pair, words
 from softgrad.derivation.steps import activation as activation_steps
@@ -142,17 +142,18 @@ def explain(
         for n in range(len(rows))
     ]
     w = work[row]
-    if y is not None:
-        _within_domain(pair, work)
-    steps = _steps(w, work, features is not None)
-    return Derivation(
-        title=_title(pair),
-        summary=_summary(w, x, row, label_smoothing),
-        steps=tuple(steps),
-        values=_values(work, x),
-        digits=shown,
-        _codes=_codes(pair, x, y, T),
-    )
+    # Infinite losses and slopes are shown as such; checks say that they could not be measured.
+    with np.errstate(all="ignore"):
+        if y is not None:
+            _within_domain(pair, work)
+        return Derivation(
+            title=_title(pair),
+            summary=_summary(w, x, row, label_smoothing),
+            steps=tuple(_steps(w, work, features is not None)),
+            values=_values(work, x),
+            digits=shown,
+            _codes=_codes(pair, x, y, T),
+        )
 
 
 # --- Arguments -----------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def _arithmetic(digits: int | None) -> Arithmetic:
 def _logits(logits: ArrayLike, arithmetic: Arithmetic) -> Array:
     if arithmetic.exact:
         x = arithmetic.array(logits)
-        finite = all(bool(v - v == 0) for v in x.flat)
+        finite = all(map(is_finite, x.flat))
     else:
         x = _checks.floats(logits, "logits")[0].astype(np.float64)
         finite = bool(np.all(np.isfinite(x)))
@@ -282,7 +283,7 @@ def _features(features: ArrayLike | None, x: Array, arithmetic: Arithmetic) -> A
             f"features has shape {h.shape}; accepted is one row of features for each of the {rows} "
             "rows of logits."
         )
-    if not all(bool(v - v == 0) for v in h.flat) or not all(np.any(r != 0) for r in h):
+    if not all(map(is_finite, h.flat)) or not all(np.any(r != 0) for r in h):
         raise OptionError("features holds NaN, infinity, or a row of zeros.")
     return h
 

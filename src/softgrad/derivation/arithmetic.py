@@ -13,6 +13,12 @@ from softgrad._typing import Array
 from softgrad.errors import MissingExtraError, OptionError, OptionTypeError
 
 
+def is_finite(value: Any) -> bool:
+    """Whether a number of either kind is neither infinite nor NaN."""
+    context = getattr(value, "context", None)
+    return bool(np.isfinite(value) if context is None else context.isfinite(value))
+
+
 class Arithmetic:
     """Float64: the functions that expressions are made of, and how finely slopes are measured."""
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from softgrad._typing import Array
-from softgrad.derivation.arithmetic import Arithmetic
+from softgrad.derivation.arithmetic import Arithmetic, is_finite
 from softgrad.derivation.document import Check
 
 _SHORTER = 2.0**-7
+_KINK = "lies on a kink: the slope is one of those between left and right"
+_JUMP = "lies on a jump: there is no slope"
 
 
 def check(
@@ -45,10 +47,11 @@ def check(
     scales = np.broadcast_to(np.asarray(scale, dtype=x.dtype), x.shape)
     worst: Any = 0
     allowed: Any = 0
-    kinks = []
+    kinks: list[int] = []
+    jumps: list[int] = []
     value = np.asarray(f(x))
     size = max(np.max(np.abs(value)), np.max(np.abs(claimed)), through)
-    if not _finite(size):
+    if not is_finite(size):
         return Check(what, None, None, True, "not measured: the numbers are not finite")
     largest = np.max(np.abs(claimed))
     for j in entries:
@@ -57,21 +60,20 @@ def check(
             note = "not measured: the numbers are so large that a small step is lost in rounding"
             return Check(what, None, None, True, note)
         difference, tolerance = _best(f, x, j, h, claimed[..., j], largest, size, arithmetic)
-        if difference > tolerance and _at_kink(f, x, j, h, claimed[..., j], arithmetic):
-            kinks.append(j)
-            continue
+        if difference > tolerance:
+            found = _irregular(f, x, j, h, claimed[..., j])
+            if found:
+                (kinks if found == "kink" else jumps).append(j)
+                continue
         if difference > worst:
             worst = difference
         allowed = max(allowed, tolerance)
-    note = ""
-    if kinks:
-        where = ", ".join(map(str, kinks))
-        note = f"entry {where} lies on a kink: the slope is one of those between left and right"
-    return Check(what, worst, allowed, bool(worst <= allowed), note)
-
-
-def _finite(value: Any) -> bool:
-    return bool(value - value == 0)
+    notes = [
+        f"entry {', '.join(map(str, entries))} {text}"
+        for entries, text in ((kinks, _KINK), (jumps, _JUMP))
+        if entries
+    ]
+    return Check(what, worst, allowed, bool(worst <= allowed), "; ".join(notes))
 
 
 def _step(x: Any, scale: Any, arithmetic: Arithmetic) -> Any:
@@ -111,7 +113,7 @@ def _best(
         # x + h is rounded as well, which moves f by its slope.
         moved = max(abs(x[j]), abs(h)) * largest
         allowed = relative * largest + 16 * arithmetic.rounding * (size + moved) / h
-        if _finite(difference) and (found is None or difference - allowed < found[0] - found[1]):
+        if is_finite(difference) and (found is None or difference - allowed < found[0] - found[1]):
             found = (difference, allowed)
         if found is not None and found[0] <= found[1]:
             break
@@ -119,15 +121,25 @@ def _best(
     return found if found is not None else (float("inf"), 0.0)
 
 
-def _at_kink(
-    f: Callable[[Array], Any], x: Array, j: int, h: Any, claimed: Any, arithmetic: Arithmetic
-) -> bool:
-    """Whether the slopes from left and right differ and the claimed one lies between them."""
-    h = h * _SHORTER
+def _irregular(f: Callable[[Array], Any], x: Array, j: int, h: Any, claimed: Any) -> str:
+    """ "kink" where the slopes from left and right differ and the claimed one lies between them,
+    "jump" where they grow without bound as the step shrinks, "" elsewhere.
+    """
     middle = np.asarray(f(x))
-    right = (np.asarray(f(_moved(x, j, h))) - middle) / h
-    left = (middle - np.asarray(f(_moved(x, j, -h)))) / h
-    low, high = np.minimum(left, right), np.maximum(left, right)
-    room = 1e-4 * (np.max(np.abs(high)) + np.max(np.abs(low)))
-    apart = bool(np.max(high - low) > 100 * room)
-    return apart and bool(np.all((claimed >= low - room) & (claimed <= high + room)))
+
+    def sides(step: Any) -> tuple[Array, Array]:
+        right = (np.asarray(f(_moved(x, j, step))) - middle) / step
+        left = (middle - np.asarray(f(_moved(x, j, -step)))) / step
+        return np.minimum(left, right), np.maximum(left, right)
+
+    low, high = sides(h * _SHORTER)
+    lower, higher = sides(h * _SHORTER * _SHORTER)
+    wide, wider = np.max(high - low), np.max(higher - lower)
+    size = max(np.max(np.abs(high)), np.max(np.abs(low)))
+    far = max(np.max(np.abs(higher)), np.max(np.abs(lower)))
+    if far > size / _SHORTER / 2:
+        return "jump"
+    room = 1e-4 * size
+    between = bool(np.all((claimed >= low - room) & (claimed <= high + room)))
+    # The gap of a smooth function shrinks with the step.
+    return "kink" if between and wide > 100 * room and wider > wide / 2 else ""

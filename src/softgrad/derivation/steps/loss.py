@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from softgrad._typing import Array
+from softgrad.derivation.arithmetic import is_finite
 from softgrad.derivation.document import Step, table
 from softgrad.derivation.formulas import Rowwise
 from softgrad.derivation.pair import GIVES, words
@@ -118,7 +119,7 @@ def _chain_rule(w: Work) -> Step:
     if not w.pair.fused and w.pair.elementwise:
         columns[f"$f'({v})$"] = np.diag(w.jacobian)
     checks = []
-    finite = _finite(product)
+    finite = all(map(is_finite, product))
     prose = (
         "From the loss back to the logits: the Jacobian, transposed, times the derivative "
         f"by ${s}$."
@@ -149,10 +150,6 @@ def _chain_rule(w: Work) -> Step:
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
         tuple(checks),
     )
-
-
-def _finite(values: Array) -> bool:
-    return all(bool(v - v == 0) for v in values)
 
 
 def _large(w: Work) -> bool:

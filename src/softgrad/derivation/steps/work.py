@@ -11,7 +11,7 @@ import numpy as np
 
 from softgrad._typing import Array
 from softgrad.derivation import differences, expression, figures
-from softgrad.derivation.arithmetic import Arithmetic
+from softgrad.derivation.arithmetic import Arithmetic, is_finite
 from softgrad.derivation.document import Check
 from softgrad.derivation.pair import GIVES, Pair
 
@@ -165,7 +165,7 @@ class Work:
         claimed, other = np.asarray(claimed), np.asarray(other)
         difference = np.max(np.abs(claimed - other))
         size = max(np.max(np.abs(claimed)), np.max(np.abs(other)))
-        if difference - difference != 0:
+        if not is_finite(difference):
             return Check(what, None, None, True, "not compared: the numbers are not finite")
         tolerance = self._room * size
         passed = bool(difference <= tolerance)
@@ -179,7 +179,8 @@ class Work:
     @property
     def interior(self) -> list[int] | None:
         """The entries of a that can move in both directions: probabilities between 0 and 1."""
-        if GIVES.get(self.pair.activation_name) != "probabilities":
+        takes = getattr(self.pair.loss_function, "takes", "")
+        if not self.pair.fused and takes != "probabilities":
             return None
         return [k for k, v in enumerate(self.a) if 0 < v < 1]
 
