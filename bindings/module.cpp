@@ -10,6 +10,7 @@
 
 #include "functions.hpp"
 #include "linear.hpp"
+#include "losses.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -39,7 +40,8 @@ NB_MODULE(_native, m) {
   if (_import_array() < 0) throw nb::python_error();
   if (const char* wanted = std::getenv("SOFTGRAD_INSTRUCTION_SET"); wanted && *wanted)
     choose(wanted, "SOFTGRAD_INSTRUCTION_SET");
-  if (PyModule_AddFunctions(m.ptr(), softgrad::array_functions) < 0) throw nb::python_error();
+  for (PyMethodDef* functions : {softgrad::array_functions, softgrad::loss_functions})
+    if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw nb::python_error();
 
   softgrad::add_linear(m);
 

@@ -9,6 +9,7 @@
 namespace softgrad::SOFTGRAD_ISA {
 
 const LinearTable& linear_table();  // kernels_linear.cpp
+const LossTable& loss_table();      // kernels_losses.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
@@ -23,7 +24,7 @@ static constexpr Kernels<T> kernels() {
 
 const KernelTable& table() {
   static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>(), &linear_table};
+                                    kernels<double>(), &linear_table, &loss_table};
   return t;
 }
 

@@ -20,8 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from softgrad._threads import get_num_threads, num_threads, set_num_threads
 from softgrad.functions.activations import sigmoid
+from softgrad.functions.binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_probabilities,
+    sigmoid_focal,
+)
+from softgrad.functions.classification import categorical_cross_entropy, multiclass_hinge, nll
+from softgrad.functions.divergences import distillation, kl_divergence
+from softgrad.functions.focal import focal
 from softgrad.functions.logsumexp import logsumexp
 from softgrad.functions.losses import cross_entropy
+from softgrad.functions.regression import absolute_error, half_squared_error, huber, squared_error
 from softgrad.functions.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
@@ -36,19 +45,35 @@ __all__ = [
     "SoftmaxRegression",
     "TemperatureScaling",
     "__version__",
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_cross_entropy_probabilities",
+    "categorical_cross_entropy",
     "cross_entropy",
+    "distillation",
     "expected_calibration_error",
+<<<<<<< HEAD
     "explain",
+=======
+    "focal",
+>>>>>>> loss
     "get_num_threads",
+    "half_squared_error",
+    "huber",
     "info",
+    "kl_divergence",
     "log_softmax",
     "logsumexp",
+    "multiclass_hinge",
+    "nll",
     "num_threads",
     "reliability_diagram",
     "set_num_threads",
     "show_info",
     "sigmoid",
+    "sigmoid_focal",
     "softmax",
+    "squared_error",
 ]
 
 _LAZY = {

@@ -19,6 +19,7 @@ from softgrad._typing import Array, ArrayLike, Axis, BoolArray, Shape
 from softgrad.errors import (
     AxisError,
     DtypeError,
+    InputError,
     MaskError,
     OptionError,
     OptionTypeError,
@@ -177,6 +178,14 @@ def label_smoothing(value: object) -> float:
     return number(value, "label_smoothing", "a number in 0..1", lambda eps: 0.0 <= eps <= 1.0)
 
 
+def not_negative(value: object, name: str) -> float:
+    return number(value, name, "a finite number >= 0", lambda v: 0 <= v < float("inf"))
+
+
+def positive(value: object, name: str) -> float:
+    return number(value, name, "a finite number > 0", lambda v: 0 < v < float("inf"))
+
+
 def reduction(value: object) -> str:
     if not isinstance(value, str) or value not in REDUCTIONS:
         raise OptionError(f"reduction={value!r}; accepted are 'none', 'sum' and 'mean'.")
@@ -287,6 +296,60 @@ def probabilities(array: Array) -> Array:
             "Log-probabilities or logits need softgrad.softmax before they are a target."
         )
     return array
+
+
+def entries(values: ArrayLike, shape: Shape, meaning: str) -> Array:
+    """A target of one number per entry; contents still unchecked."""
+    array = _array(values, "target")
+    if array.size == 0 and isinstance(values, list | tuple):
+        array = array.astype(np.float64)
+    if array.dtype.kind not in "biuf" and not _is_half(array.dtype):
+        shown = "an object" if array.dtype.kind == "O" else f"of dtype {array.dtype}"
+        raise TargetError(
+            f"target is {shown} (a {type(values).__name__}); accepted are numbers, one for each "
+            f"of the {meaning}."
+        )
+    if array.shape != shape:
+        raise ShapeError(
+            f"target has shape {array.shape}; the {meaning} have shape {shape}, and every one of "
+            "them has its own target. Class indices belong to cross_entropy, nll or focal; arrays "
+            "are not broadcast."
+        )
+    return array.astype(np.float32) if _is_half(array.dtype) else array
+
+
+def _limits(binary: bool) -> tuple[float, float]:
+    return (0, 1) if binary else (-sys.float_info.max, sys.float_info.max)
+
+
+def plain_entries(array: Array, binary: bool) -> bool:
+    """Whether targets of entries are finite, and those of yes/no questions in 0..1."""
+    least, most = _limits(binary)
+    return not array.size or bool(array.min() >= least and array.max() <= most)  # false for NaN
+
+
+def entries_in_range(array: Array, binary: bool) -> None:
+    """Refuse targets that `plain_entries` does not accept, naming the first."""
+    if plain_entries(array, binary):
+        return
+    least, most = _limits(binary)
+    at = _first(~((array >= least) & (array <= most)))
+    if not binary:
+        raise TargetError(f"target holds {array[at]}{_place(at)}; targets are finite numbers.")
+    raise TargetError(
+        f"target holds {array[at]}{_place(at)}; a target of a yes/no question is 0, 1 or the "
+        "probability of yes. For class indices use cross_entropy; entries without an answer can "
+        "be left out with where or ignore_index."
+    )
+
+
+def not_probabilities(array: Array, most: float) -> None:
+    """Names the first number that is no probability."""
+    at = _first((array < 0) | (array > most))
+    raise InputError(
+        f"probabilities hold {array[at]}{_place(at)}; probabilities lie in 0..1. Logits belong to "
+        "cross_entropy or binary_cross_entropy, log-probabilities to nll."
+    )
 
 
 def target_within_mask(allowed: BoolArray, wanted: str) -> None:

@@ -40,6 +40,53 @@ def cross_entropy(
     out: _Floats | None,
     /,
 ) -> Any: ...
+def element_loss(
+    kind: int,
+    derivative: int,
+    loss: int,
+    x: object,
+    target: object,
+    axis: int,
+    mask: NDArray[np.bool_] | None,
+    row_weight: NDArray[np.float64] | None,
+    class_weight: NDArray[np.float64] | None,
+    positive: NDArray[np.float64] | float,
+    keep: float,
+    spread: float,
+    negative: float,
+    parameter: float,
+    divisor: float,
+    grad_scale: float,
+    out: _Floats | None,
+    /,
+) -> Any: ...
+def focal_loss(
+    derivative: int,
+    loss: int,
+    x: object,
+    index: object,
+    axis: int,
+    row_weight: NDArray[np.float64] | None,
+    gamma: float,
+    divisor: float,
+    grad_scale: float,
+    out: _Floats | None,
+    /,
+) -> Any: ...
+def hinge_loss(
+    derivative: int,
+    loss: int,
+    x: object,
+    index: object,
+    axis: int,
+    row_weight: NDArray[np.float64] | None,
+    margin: float,
+    divisor: float,
+    grad_scale: float,
+    out: _Floats | None,
+    /,
+) -> Any: ...
+def within(x: object, most: float, /) -> Any: ...
 
 class LinearRows:
     def __init__(

@@ -4,7 +4,8 @@ A new function is one class with one instance. It derives from
 
 - `Differentiable`, if it maps rows to rows or to numbers, and implements every member;
 - `Elementwise`, if it maps each number by itself, and implements one method;
-- `Loss`, if it compares logits with a target.
+- `Loss`, if it compares an input with a target; the members of losses that are sums over rows are
+  written in `softgrad.functions._members`.
 
 The instance is the public function; its class's docstring is the function's documentation.
 """
@@ -13,12 +14,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Unpack, final
 
 import numpy as np
 
 from softgrad import _checks
-from softgrad._typing import Array, ArrayLike, Value
+from softgrad._typing import Array, ArrayLike, LossOptions, Value
 
 
 class _Function(ABC):
@@ -203,45 +204,114 @@ class Elementwise(Differentiable):
 
 
 class Loss(_Function):
-    """A loss of logits and a target, with its derivatives in closed form.
+    """A loss of an input x and a target, with its derivatives in closed form.
 
     The derivatives follow the reduction: those of the sum or the mean if it is one, each row's own
-    derivatives if it is "none".
+    derivatives if it is "none". The options are the keywords of the call, the same in every member.
     """
+
+    #: What x holds: "logits", "log_probabilities" or "probabilities" along the class axis, or
+    #: "values", any real numbers.
+    takes: ClassVar[str]
+
+    #: Whether each number of x is about a yes/no question of its own: "logits" are then log-odds,
+    #: "probabilities" those of yes.
+    multi_label: ClassVar[bool] = False
+
+    #: What a target may hold: "indices", "probabilities", "values".
+    targets: ClassVar[frozenset[str]]
 
     @abstractmethod
     def value_and_grad(
-        self, logits: ArrayLike, target: ArrayLike, /, *, out: Array | None = None
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
     ) -> tuple[Value, Array]:
-        """The loss and its gradient by the logits, from one pass over them."""
+        """The loss and its gradient by x, from one pass over it."""
 
     @abstractmethod
-    def grad(self, logits: ArrayLike, target: ArrayLike, /, *, out: Array | None = None) -> Array:
-        """The gradient by the logits."""
+    def grad(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
+        """The gradient by x."""
 
     @abstractmethod
-    def vjp(self, logits: ArrayLike, target: ArrayLike, g: ArrayLike, /) -> Array:
+    def vjp(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        g: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
         """The gradient times a cotangent of the loss's shape."""
 
     @abstractmethod
-    def jvp(self, logits: ArrayLike, target: ArrayLike, v: ArrayLike, /) -> Value:
-        """The derivative of the loss when the logits move in direction v."""
+    def jvp(
+        self, x: ArrayLike, target: ArrayLike, v: ArrayLike, /, **options: Unpack[LossOptions]
+    ) -> Value:
+        """The derivative of the loss when x moves in direction v."""
 
     @abstractmethod
-    def hvp(self, logits: ArrayLike, target: ArrayLike, v: ArrayLike, /) -> Array:
-        """The derivative of the gradient when the logits move in direction v."""
+    def hvp(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        v: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
+        """The derivative of the gradient when x moves in direction v."""
 
     @abstractmethod
-    def jacobian(self, logits: ArrayLike, target: ArrayLike, /) -> Array:
-        """The derivative of each row's loss, or of the reduced loss, by the logits."""
+    def jacobian(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
+        """The derivative of each row's loss, or of the reduced loss, by x."""
 
     @abstractmethod
-    def hessian(self, logits: ArrayLike, target: ArrayLike, /) -> Array:
-        """The second derivatives by the logits of a row, for every row."""
+    def hessian(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
+        """The second derivatives by the numbers of a row, for every row."""
 
     @abstractmethod
-    def grad_target(self, logits: ArrayLike, soft_target: ArrayLike, /) -> Array:
-        """The gradient by the probabilities of a soft target."""
+    def grad_target(
+        self,
+        x: ArrayLike,
+        target: ArrayLike,
+        /,
+        *,
+        out: Array | None = None,
+        **options: Unpack[LossOptions],
+    ) -> Array:
+        """The gradient by a target that is not made of class indices."""
 
 
 def deliver(result: Array, dtype: np.dtype[Any], out: Array | None) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -22,3 +22,22 @@ Axis: TypeAlias = int | tuple[int, ...] | None
 
 Shape: TypeAlias = tuple[int, ...]
 Reduction: TypeAlias = Literal["none", "sum", "mean"]
+
+
+class LossOptions(TypedDict, total=False):
+    """The options that losses have; which of them a loss takes, its call's signature says."""
+
+    axis: Axis
+    reduction: Reduction
+    sample_weight: ArrayLike | None
+    class_weight: ArrayLike | None
+    ignore_index: int | None
+    label_smoothing: float
+    temperature: float
+    where: ArrayLike | None
+    pos_weight: ArrayLike | None
+    gamma: float
+    alpha: float | None
+    delta: float
+    margin: float
+    teacher: Literal["logits", "probabilities"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "AxisError",
     "DtypeError",
+    "InputError",
     "MaskError",
     "MissingExtraError",
     "OptionError",
@@ -28,6 +29,10 @@ class SoftgradError(Exception):
 
 class DtypeError(SoftgradError, TypeError):
     """An array of a type that has no place in the computation: complex, object, text."""
+
+
+class InputError(SoftgradError, ValueError):
+    """Numbers that are not what a function takes, such as logits where it takes probabilities."""
 
 
 class ShapeError(SoftgradError, ValueError):

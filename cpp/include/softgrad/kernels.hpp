@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "linear_kernels.hpp"
+#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -137,22 +138,26 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const LossTable& (*losses)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const LossTable& loss_table();
 }  // namespace avx512
 #endif
 

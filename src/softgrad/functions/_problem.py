@@ -6,18 +6,18 @@ second derivatives and the gradient by the target need, are here.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from softgrad import _checks, _native
-from softgrad._protocol import deliver
 from softgrad._typing import Array, ArrayLike, Axis, BoolArray
 from softgrad.errors import OptionError, TargetError
+from softgrad.functions._members import GRAD, LOSS, LOSS_AND_GRAD
 from softgrad.functions._rows import Rows, prepare, times
 
 REDUCTIONS = {name: code for code, name in enumerate(_checks.REDUCTIONS)}  # as the kernel has them
-LOSS, GRAD, LOSS_AND_GRAD = 1, 2, 3  # what the kernel computes
 
 
 class Problem(NamedTuple):
@@ -44,29 +44,12 @@ class Problem(NamedTuple):
 
     # --- By the kernel ---------------------------------------------------------------------------
 
-    def evaluate(self, mode: int, out: Array | None, cotangent: Array | None = None) -> Any:
-        """Loss, gradient or both, in the caller's form; the gradient times a cotangent."""
-        rows = self.rows
-        result = self.run(mode, rows.buffer(out, self.target), cotangent)
-        if mode == GRAD:
-            return rows.deliver(result, out)
-        loss, gradient = result if mode == LOSS_AND_GRAD else (result, None)
-        loss = deliver(np.asarray(loss), rows.dtype, None)
-        return loss if gradient is None else (loss, rows.deliver(gradient, out))
-
     def run(self, mode: int, buffer: Array | None = None, cotangent: Array | None = None) -> Any:
         """Loss, gradient or both, as the kernel returns them."""
-        rows, row_weight, scale = self.rows, self.sample_weight, 1.0
-        if cotangent is not None and self.reduction == "none":
-            row_weight = cotangent if row_weight is None else cotangent * row_weight
-            row_weight = np.ascontiguousarray(row_weight).reshape(rows.row_shape)
-        elif cotangent is not None:
-            scale = float(cotangent)
-        if not rows.classes:  # no class, no loss
-            losses = np.zeros(rows.row_shape, rows.logits.dtype)
-            loss = losses if self.reduction == "none" else losses.sum()
-            gradient = np.empty_like(rows.logits)
-            return {LOSS: loss, GRAD: gradient, LOSS_AND_GRAD: (loss, gradient)}[mode]
+        rows = self.rows
+        row_weight, scale = weighted(self.sample_weight, cotangent, rows, self.reduction)
+        if not rows.classes:
+            return without_classes(rows, self.reduction, mode)
         return _native.cross_entropy(
             rows.logits,
             self.target,
@@ -98,28 +81,70 @@ class Problem(NamedTuple):
             mass = (1.0 - self.smoothing) * mass + self.smoothing * np.mean(w)
         return np.asarray(mass)
 
+    def weight(self) -> Array | None:
+        """s_i, 0 for rows that are ignored; None for ones."""
+        if not self.indexed or self.ignore_index is None:
+            return self.sample_weight
+        s = np.ones(self.rows.row_shape) if self.sample_weight is None else self.sample_weight
+        return np.where(self.ignored, 0.0, s)
+
+    def row_weight(self) -> Array | None:
+        """s_i w_{y_i} for class indices, 0 for rows that are ignored; None for ones."""
+        if self.class_weight is None:
+            return self.weight()
+        w = np.zeros(self.rows.row_shape)
+        taking_part = ~self.ignored
+        w[taking_part] = self.class_weight[self.target[taking_part]]
+        return w if self.sample_weight is None else w * self.sample_weight
+
+    def divisor(self) -> float:
+        """What the sum of all rows is divided by: W for the mean."""
+        if self.reduction != "mean":
+            return 1.0
+        weight = self.weight()
+        if self.class_weight is not None:
+            mass = self.mass()
+            return float(np.sum(mass if weight is None else weight * mass))
+        return float(math.prod(self.rows.row_shape) if weight is None else np.sum(weight))
+
     def share(self) -> Array:
         """What the loss of a row counts for in the result: s_i, over W for the mean."""
-        ignored = self.ignored
-        s = np.ones(ignored.shape) if self.sample_weight is None else self.sample_weight
-        share = np.where(ignored, 0.0, s)
-        if self.reduction == "mean":
-            total = float(np.sum(share if self.class_weight is None else share * self.mass()))
-            share = share / total if total > 0 else np.zeros_like(share)
-        return np.asarray(share)
+        weight, divisor = self.weight(), self.divisor()
+        share = np.ones(self.rows.row_shape) if weight is None else weight
+        return np.asarray(share / divisor if divisor > 0 else np.zeros_like(share))
 
     def curvature(self) -> Array:
         """The factor of diag(p) - p p^T in the Hessian of each row, by z = x / T."""
         return self.share() * self.mass()
 
-    def grad_target(self) -> Array:
-        """The gradient by y, in the logits' layout."""
+    def product(self, tangent: Array) -> Array:
+        """s_i Y_i / T^2 p (v - sum p v)."""
         rows = self.rows
+        change: Array = _native.softmax_vjp(
+            rows.probabilities(), tangent, rows.axis, rows.scale, None
+        )
+        times_rows(change, rows.per_row(self.curvature() * rows.scale))
+        return change
+
+    def hessian(self) -> Array:
+        """s_i Y_i / T^2 (diag(p) - p p^T); 1 - p is the sum of the others where p is close to 1."""
+        rows = self.rows
+        hessian = rows.covariance(rows.probabilities())
+        factor = self.curvature() * rows.scale * rows.scale
+        times_rows(hessian, factor[..., None, None])
+        return hessian
+
+    def require_probabilities(self) -> None:
         if self.indexed:
             raise TargetError(
                 "target holds class indices, which have no gradient; grad_target takes "
                 "probabilities of the logits' shape, for instance one-hot rows as floats."
             )
+
+    def grad_target(self) -> Array:
+        """The gradient by y, in the logits' layout."""
+        rows = self.rows
+        self.require_probabilities()
         log_p: Array = _native.log_softmax(rows.logits, rows.axis, rows.temperature, None)
         surprise: Array = np.negative(log_p, dtype=np.float64)
         if self.reduction == "mean" and self.class_weight is not None:
@@ -142,10 +167,10 @@ def prepare_loss(
     reduction: object,
     sample_weight: ArrayLike | None,
     class_weight: ArrayLike | None,
-    ignore_index: int | None,
-    label_smoothing: float,
-    temperature: float,
     where: ArrayLike | None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    temperature: float = 1.0,
 ) -> Problem:
     """Validate everything that a member of the loss is given."""
     rows = prepare(logits, axis, temperature, where, "logits")
@@ -190,6 +215,26 @@ def _within_mask(problem: Problem, mask: BoolArray) -> Problem:
         smooth = np.where(mask & ~rows.per_row(idle), spread, 0.0).astype(rows.logits.dtype)
         problem = problem._replace(target=smooth, smoothing=0.0, ignore_index=None)
     return problem
+
+
+def weighted(
+    weight: Array | None, cotangent: Array | None, rows: Rows, reduction: str
+) -> tuple[Array | None, float]:
+    """The weights of the rows and the one of all, with a cotangent of the loss's shape in them."""
+    if cotangent is None:
+        return weight, 1.0
+    if reduction != "none":
+        return weight, float(cotangent)
+    each = cotangent if weight is None else np.where(weight == 0, 0.0, cotangent * weight)
+    return np.ascontiguousarray(each).reshape(rows.row_shape), 1.0
+
+
+def without_classes(rows: Rows, reduction: str, mode: int) -> Any:
+    """No class, no loss."""
+    losses = np.zeros(rows.row_shape, rows.logits.dtype)
+    loss = losses if reduction == "none" else losses.sum()
+    gradient = np.empty_like(rows.logits)
+    return {LOSS: loss, GRAD: gradient, LOSS_AND_GRAD: (loss, gradient)}[mode]
 
 
 def times_rows(array: Array, factor: Array) -> None:

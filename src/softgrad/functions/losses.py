@@ -18,21 +18,14 @@ from typing import Any, final
 
 import numpy as np
 
-from softgrad import _checks, _native
-from softgrad._protocol import Loss, deliver
+from softgrad import _native
 from softgrad._typing import Array, ArrayLike, Axis, Reduction, Value
-from softgrad.functions._problem import (
-    GRAD,
-    LOSS,
-    LOSS_AND_GRAD,
-    REDUCTIONS,
-    prepare_loss,
-    times_rows,
-)
+from softgrad.functions._members import RowsLoss
+from softgrad.functions._problem import REDUCTIONS, Problem, prepare_loss
 
 
 @final
-class CrossEntropy(Loss):
+class CrossEntropy(RowsLoss):
     """Return the cross-entropy of logits with a target, in nats.
 
     loss_i = s_i sum_c w_c y'_c (-log p_c)    with    p = softmax(logits / T),
@@ -109,7 +102,6 @@ class CrossEntropy(Loss):
 
     name = "cross_entropy"
     takes = "logits"
-    multi_label = False
     targets = frozenset({"indices", "probabilities"})
 
     def __call__(
@@ -127,321 +119,46 @@ class CrossEntropy(Loss):
         temperature: float = 1.0,
         where: ArrayLike | None = None,
     ) -> Value:
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        return _evaluate(LOSS, None, logits, target, *options, label_smoothing, temperature, where)
-
-    def value_and_grad(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> tuple[Value, Array]:
-        """Return the loss and its gradient by the logits, from one pass over the logits.
-
-        The arguments are those of ``cross_entropy``. The gradient has the logits' shape and type
-        and is written to ``out`` if given, which may be the logits themselves.
-
-        >>> import softgrad as sg
-        >>> loss, grad = sg.cross_entropy.value_and_grad([[0.0, 0.0]], [1])
-        >>> loss.round(4), grad
-        (np.float64(0.6931), array([[ 0.5, -0.5]]))
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        both: tuple[Value, Array] = _evaluate(
-            LOSS_AND_GRAD, out, logits, target, *options, label_smoothing, temperature, where
-        )
-        return both
-
-    def grad(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the gradient by the logits; for reduction="none" that of each row's own loss.
-
-        s_i / T (Y_i p - w y')    with    Y_i = sum_c w_c y'_c    (over W for "mean")
-
-        The arguments are those of ``cross_entropy``; the result has the logits' shape and type and
-        is written to ``out`` if given. Within 3 ULP; at the target it is minus the sum of the other
-        probabilities, never p - 1.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.grad([40.0, 0.0], 0)
-        array([-4.24835426e-18,  4.24835426e-18])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        gradient: Array = _evaluate(
-            GRAD, out, logits, target, *options, label_smoothing, temperature, where
-        )
-        return gradient
-
-    def vjp(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        g: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the gradient by the logits of sum(g * loss), for a cotangent ``g``.
-
-        ``g`` has the loss's shape: one number for "sum" and "mean", one a row for "none". The other
-        arguments are those of ``cross_entropy``; the result has the logits' shape and type.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.vjp([[0.0, 0.0]], [1], 2.0)
-        array([[ 1., -1.]])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        problem = prepare_loss(logits, target, *options, label_smoothing, temperature, where)
-        shape = problem.rows.row_shape if problem.reduction == "none" else ()
-        double = np.dtype(np.float64)
-        cotangent = _checks.floats_like(g, "g", shape, double, f"the loss ({reduction})")
-        gradient: Array = problem.evaluate(GRAD, out, cotangent)
-        return gradient
-
-    def jvp(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        v: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-    ) -> Value:
-        """Return the derivative of the loss when the logits move in direction ``v``.
-
-        sum_c grad_ic v_ic    (summed over the rows for "sum" and "mean")
-
-        ``v`` has the logits' shape, the result the loss's. The other arguments are those of
-        ``cross_entropy``.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.jvp([[0.0, 0.0]], [1], [[1.0, 0.0]])
-        np.float64(0.5)
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        problem = prepare_loss(logits, target, *options, label_smoothing, temperature, where)
-        rows = problem.rows
-        tangent = rows.like(v, "v", "logits")
-        changes = np.asarray(_native.dot(problem.run(GRAD), tangent, rows.axis))
-        if problem.reduction != "none":
-            changes = np.asarray(np.sum(changes, dtype=np.float64))
-        return deliver(changes, rows.dtype, None)
-
-    def hvp(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        v: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the derivative of the gradient when the logits move in direction ``v``.
-
-        s_i Y_i / T^2 p (v - sum p v)    with    Y_i = sum_c w_c y'_c    (over W for "mean")
-
-        ``v`` and the result have the logits' shape. The other arguments are those of
-        ``cross_entropy``. Rows do not mix: for reduction="none" it is each row's own product.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.hvp([[0.0, 0.0]], [1], [[1.0, 0.0]])
-        array([[ 0.25, -0.25]])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        problem = prepare_loss(logits, target, *options, label_smoothing, temperature, where)
-        rows = problem.rows
-        p, tangent = rows.probabilities(), rows.like(v, "v", "logits")
-        change = _native.softmax_vjp(p, tangent, rows.axis, rows.scale, None)
-        times_rows(change, rows.per_row(problem.curvature() * rows.scale))
-        return rows.deliver(change, out)
-
-    def jacobian(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the derivative of each row's loss by the logits of its row, in the logits' shape.
-
-        A loss depends on one row, so that these are the numbers that ``grad`` returns; for the
-        reductions "sum" and "mean" the Jacobian of the one number is its gradient. The arguments
-        are those of ``cross_entropy``.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.jacobian([[0.0, 0.0]], [1], reduction="none")
-        array([[ 0.5, -0.5]])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        jacobian: Array = _evaluate(
-            GRAD, out, logits, target, *options, label_smoothing, temperature, where
-        )
-        return jacobian
-
-    def hessian(
-        self,
-        logits: ArrayLike,
-        target: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the second derivatives by the logits of each row, in shape (..., C, C).
-
-        s_i Y_i / T^2 (diag(p) - p p^T)    with    Y_i = sum_c w_c y'_c    (over W for "mean")
-
-        The class axes come last, taken together. The second derivatives by logits of two different
-        rows are 0. On the diagonal, 1 - p is the sum of the other probabilities where p is close to
-        1. The arguments are those of ``cross_entropy``.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.hessian([[0.0, 0.0]], [1])
-        array([[[ 0.25, -0.25],
-                [-0.25,  0.25]]])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        problem = prepare_loss(logits, target, *options, label_smoothing, temperature, where)
-        rows = problem.rows
-        hessian = rows.covariance(rows.probabilities())
-        factor = problem.curvature() * rows.scale * rows.scale
-        times_rows(hessian, factor[..., None, None])
-        return deliver(hessian, rows.dtype, out)
-
-    def grad_target(
-        self,
-        logits: ArrayLike,
-        soft_target: ArrayLike,
-        /,
-        *,
-        axis: Axis = -1,
-        reduction: Reduction = "mean",
-        sample_weight: ArrayLike | None = None,
-        class_weight: ArrayLike | None = None,
-        ignore_index: int | None = None,
-        label_smoothing: float = 0.0,
-        temperature: float = 1.0,
-        where: ArrayLike | None = None,
-        out: Array | None = None,
-    ) -> Array:
-        """Return the gradient by the probabilities of a soft target.
-
-        s_i (1 - eps) w_c (-log p_c)    (over W for "mean")
-
-        With class weights W depends on the target: the mean then subtracts itself from -log p_c.
-        The arguments are those of ``cross_entropy`` with probabilities for the target; the result
-        has the logits' shape and type. Where the log-probability is -inf and the target 0 the
-        gradient is 0: the class takes no part.
-
-        >>> import softgrad as sg
-        >>> sg.cross_entropy.grad_target([[0.0, 0.0]], [[0.5, 0.5]]).round(4)
-        array([[0.6931, 0.6931]])
-        """
-        options = (axis, reduction, sample_weight, class_weight, ignore_index)
-        problem = prepare_loss(logits, soft_target, *options, label_smoothing, temperature, where)
-        return problem.rows.deliver(problem.grad_target(), out)
-
-
-cross_entropy = CrossEntropy()
-
-
-def _evaluate(
-    mode: int,
-    out: Array | None,
-    logits: ArrayLike,
-    target: ArrayLike,
-    axis: Axis,
-    reduction: object,
-    sample_weight: ArrayLike | None,
-    class_weight: ArrayLike | None,
-    ignore_index: int | None,
-    label_smoothing: float,
-    temperature: float,
-    where: ArrayLike | None,
-) -> Any:
-    """Loss, gradient or both: by the kernel, once it takes what it is given."""
-    plain = where is None and sample_weight is None and class_weight is None
-    if plain and (ignore_index is None or getattr(target, "dtype", None) == np.int64):
-        code = REDUCTIONS.get(reduction, -1) if isinstance(reduction, str) else -1
-        result = _native.cross_entropy(
+        return self._value(
             logits,
             target,
-            axis,  # type: ignore[arg-type]
+            axis=axis,
+            reduction=reduction,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            temperature=temperature,
+            where=where,
+        )
+
+    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Problem:
+        return prepare_loss(x, target, **options)
+
+    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+        ignored, reduction = options["ignore_index"], options["reduction"]
+        plain = (
+            options["where"] is None
+            and options["sample_weight"] is None
+            and options["class_weight"] is None
+            and (ignored is None or getattr(target, "dtype", None) == np.int64)
+        )
+        if not plain:
+            return NotImplemented
+        return _native.cross_entropy(
+            x,
+            target,
+            options["axis"],
             None,
             None,
-            label_smoothing,
-            temperature,
-            ignore_index,
-            code,
+            options["label_smoothing"],
+            options["temperature"],
+            ignored,
+            REDUCTIONS.get(reduction, -1) if isinstance(reduction, str) else -1,
             mode,
             1.0,
             out,
         )
-        if result is not NotImplemented:
-            return result
-    options = (axis, reduction, sample_weight, class_weight, ignore_index)
-    problem = prepare_loss(logits, target, *options, label_smoothing, temperature, where)
-    return problem.evaluate(mode, out)
+
+
+cross_entropy = CrossEntropy()
