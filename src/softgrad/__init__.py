@@ -52,11 +52,8 @@ __all__ = [
     "cross_entropy",
     "distillation",
     "expected_calibration_error",
-<<<<<<< HEAD
     "explain",
-=======
     "focal",
->>>>>>> loss
     "get_num_threads",
     "half_squared_error",
     "huber",

@@ -20,6 +20,7 @@ from softgrad.derivation.document import Check
 
 _SHORTER = 2.0**-7
 _KINK = "lies on a kink: the slope is one of those between left and right"
+_BEND = "lies on a kink of the slope: the difference shrinks with the step, to nothing"
 _JUMP = "lies on a jump: there is no slope"
 
 
@@ -47,8 +48,7 @@ def check(
     scales = np.broadcast_to(np.asarray(scale, dtype=x.dtype), x.shape)
     worst: Any = 0
     allowed: Any = 0
-    kinks: list[int] = []
-    jumps: list[int] = []
+    irregular: dict[str, list[int]] = {}
     value = np.asarray(f(x))
     size = max(np.max(np.abs(value)), np.max(np.abs(claimed)), through)
     if not is_finite(size):
@@ -63,16 +63,12 @@ def check(
         if difference > tolerance:
             found = _irregular(f, x, j, h, claimed[..., j])
             if found:
-                (kinks if found == "kink" else jumps).append(j)
+                irregular.setdefault(found, []).append(j)
                 continue
         if difference > worst:
             worst = difference
         allowed = max(allowed, tolerance)
-    notes = [
-        f"entry {', '.join(map(str, entries))} {text}"
-        for entries, text in ((kinks, _KINK), (jumps, _JUMP))
-        if entries
-    ]
+    notes = [f"entry {', '.join(map(str, at))} {text}" for text, at in irregular.items()]
     return Check(what, worst, allowed, bool(worst <= allowed), "; ".join(notes))
 
 
@@ -122,9 +118,7 @@ def _best(
 
 
 def _irregular(f: Callable[[Array], Any], x: Array, j: int, h: Any, claimed: Any) -> str:
-    """ "kink" where the slopes from left and right differ and the claimed one lies between them,
-    "jump" where they grow without bound as the step shrinks, "" elsewhere.
-    """
+    """What keeps differences from agreeing, if it is not the claim: a kink, bend or jump; or ""."""
     middle = np.asarray(f(x))
 
     def sides(step: Any) -> tuple[Array, Array]:
@@ -132,14 +126,17 @@ def _irregular(f: Callable[[Array], Any], x: Array, j: int, h: Any, claimed: Any
         left = (middle - np.asarray(f(_moved(x, j, -step)))) / step
         return np.minimum(left, right), np.maximum(left, right)
 
+    def farthest(low: Array, high: Array, point: Any) -> Any:
+        return max(np.max(np.abs(low - point)), np.max(np.abs(high - point)))
+
     low, high = sides(h * _SHORTER)
     lower, higher = sides(h * _SHORTER * _SHORTER)
-    wide, wider = np.max(high - low), np.max(higher - lower)
-    size = max(np.max(np.abs(high)), np.max(np.abs(low)))
-    far = max(np.max(np.abs(higher)), np.max(np.abs(lower)))
-    if far > size / _SHORTER / 2:
-        return "jump"
-    room = 1e-4 * size
+    if farthest(lower, higher, 0) > farthest(low, high, 0) / _SHORTER / 2:
+        return _JUMP
+    if farthest(lower, higher, claimed) < farthest(low, high, claimed) * _SHORTER * 2:
+        return _BEND
+    room = 1e-4 * farthest(low, high, 0)
     between = bool(np.all((claimed >= low - room) & (claimed <= high + room)))
     # The gap of a smooth function shrinks with the step.
-    return "kink" if between and wide > 100 * room and wider > wide / 2 else ""
+    wide, wider = np.max(high - low), np.max(higher - lower)
+    return _KINK if between and wide > 100 * room and wider > wide / 2 else ""

@@ -5,6 +5,7 @@ hidden behind the function's name. `LOSSES` lists the losses by name.
 """
 
 from softgrad._protocol import Loss
+from softgrad.functions.activations import sigmoid
 from softgrad.functions.binary import (
     binary_cross_entropy,
     binary_cross_entropy_probabilities,
@@ -15,6 +16,7 @@ from softgrad.functions.divergences import distillation, kl_divergence
 from softgrad.functions.focal import focal
 from softgrad.functions.losses import cross_entropy
 from softgrad.functions.regression import absolute_error, half_squared_error, huber, squared_error
+from softgrad.functions.softmax import log_softmax, softmax
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -35,8 +37,5 @@ LOSSES: dict[str, Loss] = {
         distillation,
     )
 }
-
-from softgrad.functions.activations import sigmoid
-from softgrad.functions.softmax import log_softmax, softmax
 
 ACTIVATIONS = {"sigmoid": sigmoid, "softmax": softmax, "log_softmax": log_softmax}

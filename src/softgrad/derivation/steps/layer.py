@@ -75,7 +75,7 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
     dW = (gradients[:, :, None] * H[:, None, :]).sum(axis=0)
     losses = [r.loss for r in rows]
     mean = sum(losses[1:], start=losses[0]) / n
-    zero = 0 * dW.reshape(-1)
+    zero = w.arithmetic.array(np.zeros(dW.size))
     checked = r"$\partial L / \partial W$ of the mean loss"
 
     def loss(flat: Array) -> Any:
