@@ -313,7 +313,8 @@ def _backwards(w: Work) -> Work:
 
 def _title(pair: Pair) -> str:
     loss = "" if pair.loss_name is None else f" with {words(pair.loss_name)}"
-    return f"{words(pair.activation_name).capitalize()}{loss}"
+    title = words(pair.activation_name)
+    return f"{title[0].upper()}{title[1:]}{loss}"
 
 
 def _summary(w: Work, x: Array, row: int, eps: float) -> str:

@@ -50,10 +50,10 @@ def check(
     allowed: Any = 0
     irregular: dict[str, list[int]] = {}
     value = np.asarray(f(x))
-    size = max(np.max(np.abs(value)), np.max(np.abs(claimed)), through)
-    if not is_finite(size):
+    largest = np.max(np.abs(claimed[..., list(entries)]))
+    size = max(np.max(np.abs(value)), largest, through)
+    if not (is_finite(largest) and is_finite(size)):
         return Check(what, None, None, True, "not measured: the numbers are not finite")
-    largest = np.max(np.abs(claimed))
     for j in entries:
         h = _step(x[j], scales[j], arithmetic)
         if h is None:

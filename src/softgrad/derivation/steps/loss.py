@@ -127,9 +127,10 @@ def _chain_rule(w: Work) -> Step:
     if w.pair.fused:
         columns |= {f"${s}$": w.a, "$y$": w.target}
     if finite:
-        columns[rf"$J^\top \partial L / \partial {s}$"] = product
-        if _large(w):
-            checks.append(w.same("the chain rule against the closed form", product, w.gradient))
+        if w.pair.fused:
+            columns[rf"$J^\top \partial L / \partial {s}$"] = product
+        if _keeps_digits(w):
+            checks.append(w.same(_two_ways(w), product, w.gradient))
     else:
         prose += (
             f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits "
@@ -152,7 +153,13 @@ def _chain_rule(w: Work) -> Step:
     )
 
 
-def _large(w: Work) -> bool:
+def _two_ways(w: Work) -> str:
+    if w.pair.fused:
+        return "the chain rule against the closed form"
+    return "the product with the Jacobian against the library's vjp"
+
+
+def _keeps_digits(w: Work) -> bool:
     """Whether J^T dL/da keeps its digits: not where it is made of a tiny p times its inverse."""
     return w.arithmetic.exact or float(np.max(np.abs(w.slope))) < 1e3
 
