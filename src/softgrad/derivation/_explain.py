@@ -118,6 +118,8 @@ def explain(
     rows = np.atleast_2d(x)
     kind = ExactPair if arithmetic.exact else LibraryPair
     teacher = options.pop("teacher", None)
+    if teacher is not None and (target is None or loss != "distillation"):
+        raise OptionError(f"teacher={teacher!r} belongs to the loss 'distillation' alone.")
     pair: Pair = kind(activation, None if target is None else loss, options, arithmetic, T)
     indices, y = _target(target, x, pair, arithmetic)
     if y is not None:
@@ -257,8 +259,6 @@ def _softened(y: Array, teacher: object, T: Any, pair: Pair) -> Array:
     """What a teacher says, as probabilities at the temperature T."""
     assert pair.loss_formula is not None
     if "teacher" not in pair.loss_formula.fixed:
-        if teacher is not None:
-            raise OptionError(f"loss {pair.loss_name!r} has no option teacher.")
         return y
     if teacher not in (None, "logits", "probabilities"):
         raise OptionError(f"teacher={teacher!r}; accepted are 'logits' and 'probabilities'.")

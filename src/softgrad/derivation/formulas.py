@@ -165,12 +165,13 @@ LOSSES: dict[str, LossFormula] = {
         cancelled="p * sum(w) - w",
     ),
     "sigmoid_focal": LossFormula(
-        "sum(alpha * y * q**gamma * softplus(-a) + beta * (1 - y) * p**gamma * softplus(a))",
+        "alpha * sum(y * q**gamma * softplus(-a)) + beta * sum((1 - y) * p**gamma * softplus(a))",
         "beta * (1 - y) * p**gamma * (p + gamma * q * softplus(a))"
         " - alpha * y * q**gamma * (q + gamma * p * softplus(-a))",
         let={"p": "sigmoid(a)", "q": "sigmoid(-a)"},
         link="sigmoid",
-        of_p="-sum(alpha * (1 - p)**gamma * xlogy(y, p) + beta * p**gamma * xlogy(1 - y, 1 - p))",
+        of_p="-alpha * sum((1 - p)**gamma * xlogy(y, p))"
+        " - beta * sum(p**gamma * xlogy(1 - y, 1 - p))",
         slope_of_p="alpha * y * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p)"
         " + beta * (1 - y) * (p**gamma / (1 - p) - gamma * p**(gamma - 1) * log(1 - p))",
         derived={"beta": "1 - alpha"},

@@ -103,7 +103,8 @@ def _mismatch(w: Work) -> str:
 
 
 def _chain_rule(w: Work) -> Step:
-    s, v = w.s, w.v
+    s, v, f = w.s, w.v, w.pair.loss_formula
+    assert f is not None
     outer = rf"\frac{{\partial L}}{{\partial {v}_j}}"
     rule = (
         rf"{outer} = \sum_i \frac{{\partial L}}{{\partial {s}_i}} \, "
@@ -145,7 +146,7 @@ def _chain_rule(w: Work) -> Step:
         )
     )
     return Step(
-        "The chain rule" + (", and what cancels" if w.pair.fused else ""),
+        "The chain rule" + (", and what cancels" if w.pair.fused and f.cancelled else ""),
         prose,
         tuple(formulas),
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
