@@ -21,6 +21,7 @@ from softgrad.errors import OptionError, ShapeError, TargetError
 
 _FEATURES = (1.0, -0.5, 2.0)
 _DIGITS = (7, 500)
+_LISTED = 8  # logits in the summary
 
 
 def explain(
@@ -321,10 +322,9 @@ def _summary(w: Work, x: Array, row: int, eps: float) -> str:
     parts = []
     if x.ndim == 2 and len(x) > 1:
         parts.append(f"Row {row} of a batch of {len(x)}.")
-    shown = list(w.x[:8])
-    dots = r", \dots" if len(w.x) > 8 else ""
-    listed = ", ".join(figures.latex(v, 12) for v in shown)
-    parts.append(f"Logits $x = ({listed}{dots})$")
+    shown = [_short(v) for v in w.x[:_LISTED]] + ([r"\dots"] if len(w.x) > _LISTED else [])
+    # Each in dollars of its own, so that lines can be broken between them.
+    parts.append(f"Logits $x = ({'$, $'.join(shown)})$")
     classes = f"{len(w.x)} classes" if len(w.x) > 1 else "one output"
     parts[-1] += f", {classes}"
     if w.index is not None:
@@ -336,6 +336,12 @@ def _summary(w: Work, x: Array, row: int, eps: float) -> str:
             r"$(1 - \varepsilon) y + \varepsilon / C$."
         )
     return " ".join(parts)
+
+
+def _short(value: Any) -> str:
+    """A logit as it was typed, if that is short."""
+    exact = figures.latex(value, 12)
+    return exact if len(exact) <= 9 else figures.latex(value, 6)
 
 
 def _values(work: list[Work], x: Array) -> dict[str, Any]:

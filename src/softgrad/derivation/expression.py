@@ -19,7 +19,7 @@ _GREEK = {
     "margin": r"\mu", "beta": r"\beta", "pi": r"\pi",
 }  # fmt: skip
 #: Names of one number, the same for all classes; they carry no index.
-SCALARS = frozenset(_GREEK) | {"C", "n", "pi"}
+SCALARS = frozenset(_GREEK) | {"C", "m", "n", "pi"}
 _COMPARISONS = {
     ast.Gt: ">", ast.GtE: r"\ge", ast.Lt: "<", ast.LtE: r"\le", ast.Eq: "=", ast.NotEq: r"\ne",
 }  # fmt: skip

@@ -112,7 +112,7 @@ def _table(table: Table, digits: int) -> Iterator[str]:
         cells = "".join(f'<th scope="col">{_prose(h)}</th>' for h in headers)
         yield f"<thead><tr>{cells}</tr></thead><tbody>"
         for k in range(len(columns[0])):
-            label, *rest = (_cell(column[k]) for column in columns)
+            label, *rest = (_cell(column[k].rstrip()) for column in columns)
             numbers = "".join(f"<td>{cell}</td>" for cell in rest)
             tone = ' class="bold"' if k in table.bold else ""
             yield f'<tr{tone}><th scope="row">{label}</th>{numbers}</tr>'

@@ -29,7 +29,7 @@ def _loss(w: Work) -> Step:
     value, slope = (f.of_p, f.slope_of_p) if w.pair.fused else (f.value, f.slope)
     letters = {} if w.pair.fused else f.let
     formulas = [f"L = {w.latex(value)}"]
-    formulas += [f"{letter}_i = {w.latex(part, 'i')}" for letter, part in letters.items()]
+    formulas += [f"{w.latex(k, 'i')} = {w.latex(part, 'i')}" for k, part in letters.items()]
     formulas[0] += f"{_one_hot(w)} = {w.n(w.loss)}"
     formulas.append(rf"\frac{{\partial L}}{{\partial {s}_i}} = {w.latex(slope, 'i')}")
     columns = {f"${s}$": w.a, "$y$": w.target, rf"$\partial L / \partial {s}$": w.slope}
