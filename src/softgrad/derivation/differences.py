@@ -19,9 +19,9 @@ from softgrad.derivation.arithmetic import Arithmetic, is_finite
 from softgrad.derivation.document import Check
 
 _SHORTER = 2.0**-7
-_KINK = "lies on a kink: the slope is one of those between left and right"
-_BEND = "lies on a kink of the slope: the difference shrinks with the step, to nothing"
-_JUMP = "lies on a jump: there is no slope"
+_KINK = "a kink at {}: the slope there is one of those between left and right"
+_BEND = "a kink of the slope at {}: the difference shrinks with the step, to nothing"
+_JUMP = "a jump at {}: no slope there"
 
 
 def check(
@@ -68,8 +68,13 @@ def check(
         if difference > worst:
             worst = difference
         allowed = max(allowed, tolerance)
-    notes = [f"entry {', '.join(map(str, at))} {text}" for text, at in irregular.items()]
+    notes = [text.format(_listed(at)) for text, at in irregular.items()]
     return Check(what, worst, allowed, bool(worst <= allowed), "; ".join(notes))
+
+
+def _listed(entries: list[int]) -> str:
+    few = ", ".join(map(str, entries[:6]))
+    return f"{few}, …" if len(entries) > 6 else few
 
 
 def _step(x: Any, scale: Any, arithmetic: Arithmetic) -> Any:

@@ -95,7 +95,8 @@ class _Latex:
         left, right = node.left, node.right
         if isinstance(node.op, ast.Add | ast.Sub):
             sign = "+" if isinstance(node.op, ast.Add) else "-"
-            tight = _SUM if sign == "+" else _NEGATIVE + 1
+            last = isinstance(right, ast.Call) and ast.unparse(right.func) == "sum"
+            tight = _SUM if sign == "+" or last else _NEGATIVE + 1
             return f"{self.text(left, _SUM)} {sign} {self.text(right, tight)}", _SUM
         if isinstance(node.op, ast.Mult):
             a, b = self.text(left, _PRODUCT), self.text(right, _PRODUCT)

@@ -187,7 +187,7 @@ LOSSES: dict[str, LossFormula] = {
     "kl_divergence": LossFormula("sum(xlogy(y, y) - y * a)", "-y"),
     "multiclass_hinge": LossFormula(
         "maximum(m, 0)",
-        "where(m > 0, r - y, 0 * y)",
+        "where(m > 0, r - y, 0)",
         let={"m": "margin + rival(a, y) - sum(y * a)", "r": "winner(a, y)"},
         note=r"$t$ is the target's class, and $r$ is one-hot at the best of the others.",
     ),

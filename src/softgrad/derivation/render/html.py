@@ -9,7 +9,7 @@ from softgrad.derivation.document import Derivation, Step, Table
 from softgrad.derivation.notation import mathml
 from softgrad.derivation.render import parts
 
-_LIMIT = 110
+_LIMIT = 84
 _STYLE = """
 .sg-derivation { color-scheme: light dark; max-width: 52rem; margin: 0 auto; line-height: 1.55;
   font: 16px/1.55 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;

@@ -35,7 +35,7 @@ def _loss(w: Work) -> Step:
     columns = {f"${s}$": w.a, "$y$": w.target, rf"$\partial L / \partial {s}$": w.slope}
     title = words(w.pair.loss_name)
     return Step(
-        f"The loss: {title}",
+        f"The loss: {title.removesuffix(' loss')}",
         " ".join(part for part in (_prose(w), _constants(w), f.note, _mismatch(w)) if part),
         tuple(formulas),
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
