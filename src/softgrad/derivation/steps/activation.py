@@ -58,6 +58,7 @@ def _exponentials(w: Work) -> Step:
                 w.a,
             ),
             w.same(f"$p$ stays the same when 1 is added to every ${v}_i$", w.a, moved),
+            *([_against_library(w)] if w.arithmetic.exact else []),
         ),
     )
 
