@@ -20,7 +20,8 @@ _STYLE = """
 .sg-derivation h2 { font-size: 1.6em; line-height: 1.2; margin: 0 0 .3em; letter-spacing: -.01em; }
 .sg-derivation h3 { font-size: 1.1em; margin: 2em 0 .4em; }
 .sg-derivation p { margin: .4em 0; max-width: 70ch; }
-.sg-derivation .formula { overflow-x: auto; padding: .25em 0 .25em 1.5em; font-size: 1.05em; }
+.sg-derivation .formula { overflow-x: auto; overflow-y: hidden; padding: .3em 0 .3em 1.5em;
+  font-size: 1.05em; }
 .sg-derivation .wide { overflow-x: auto; margin: .7em 0 .7em 1.5em; }
 .sg-derivation table { border-collapse: collapse; font-size: .93em; margin: 0;
   font-variant-numeric: tabular-nums; color: inherit; }
