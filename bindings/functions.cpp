@@ -1,13 +1,9 @@
-// The border between NumPy arrays and the kernels.
-//
-// Strict: exact ndarrays of native, aligned float32 or float64. Whatever a function does not take
-// it answers with NotImplemented, and Python's general path converts or explains. Nothing is
-// converted here. The calls use CPython's fast-call convention and NumPy's C API: a call costs 0.1
-// us.
+// The functions of rows, and the list of all functions on arrays. See arrays.hpp.
 #include "functions.hpp"
 
 #include <cmath>
 
+#include "activations.hpp"
 #include "arrays.hpp"
 
 namespace softgrad {
@@ -98,6 +94,30 @@ PyObject* py_log_softmax_vjp(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return product_call(Product::log_softmax_vjp, "log_softmax_vjp", args, n);
 }
 
+// softmax_product(x, g, axis, temperature, out)
+PyObject* py_softmax_product(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("softmax_product", n, 5, 5)) return nullptr;
+  if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
+  PyArrayObject *x = as_array(args[0]), *g = as_array(args[1]);
+  if (PyArray_TYPE(x) != PyArray_TYPE(g) || !same_shape(x, g)) return not_taken();
+  int axis;
+  double temperature;
+  if (!read_axis(args[2], x, &axis) || !read_temperature(args[3], &temperature)) return not_taken();
+  bool failed;
+  PyArrayObject* y = output_like(x, args[4], &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  if (!compatible(y, g)) {
+    Py_DECREF(y);
+    return not_taken();
+  }
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      product_of_logits<T>(input<T>(x, axis), input<T>(g, axis), output<T>(y, axis), temperature);
+    });
+  });
+}
+
 PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (wrong_count("dot", n, 2, 3)) return nullptr;
   if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
@@ -114,52 +134,6 @@ PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
   });
   return result ? PyArray_Return(as_array(result)) : nullptr;
-}
-
-PyObject* py_sigmoid(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (wrong_count("sigmoid", n, 1, 3)) return nullptr;
-  if (!is_floats(args[0])) return not_taken();
-  PyArrayObject* x = as_array(args[0]);
-  long order = 0;
-  if (n > 1) {
-    if (!PyLong_CheckExact(args[1])) return not_taken();
-    order = PyLong_AsLong(args[1]);
-    if (order < 0 || order > 2) {
-      PyErr_Clear();
-      return not_taken();
-    }
-  }
-  bool failed;
-  PyArrayObject* y = output_like(x, n > 2 ? args[2] : nullptr, &failed);
-  if (!y) return failed ? nullptr : not_taken();
-  // Elementwise: any order of memory that both share will do, rows otherwise.
-  return finish(y, [&] {
-    WithoutGil release(PyArray_SIZE(x));
-    with_type(x, [&]<class T>() {
-      const T* from = static_cast<const T*>(PyArray_DATA(x));
-      T* to = static_cast<T*>(PyArray_DATA(y));
-      const bool both_c = PyArray_IS_C_CONTIGUOUS(x) && PyArray_IS_C_CONTIGUOUS(y);
-      const bool both_f = PyArray_IS_F_CONTIGUOUS(x) && PyArray_IS_F_CONTIGUOUS(y);
-      if (both_c || both_f) {
-        sigmoid<T>(static_cast<int>(order), from, to, PyArray_SIZE(x));
-        return;
-      }
-      const int axis = PyArray_NDIM(x) - 1;
-      const Layout a = layout_of<T>(x, axis), b = layout_of<T>(y, axis);
-      constexpr long strip = 1024;
-      T buffer[strip];
-      for (long r = 0; r < a.rows; r++) {
-        const T* p = from + a.offset(r);
-        T* q = to + b.offset(r);
-        for (long c = 0; c < a.classes; c += strip) {
-          const long k = a.classes - c < strip ? a.classes - c : strip;
-          for (long i = 0; i < k; i++) buffer[i] = p[(c + i) * a.class_stride];
-          kernels_for<T>().sigmoid(static_cast<int>(order), buffer, buffer, k);
-          for (long i = 0; i < k; i++) q[(c + i) * b.class_stride] = buffer[i];
-        }
-      }
-    });
-  });
 }
 
 // cross_entropy(x, target, axis, row_weight, class_weight, label_smoothing, temperature,
@@ -303,8 +277,10 @@ PyMethodDef array_functions[] = {
     fast("softmax_vjp", py_softmax_vjp),
     fast("center", py_center),
     fast("log_softmax_vjp", py_log_softmax_vjp),
+    fast("softmax_product", py_softmax_product),
     fast("dot", py_dot),
-    fast("sigmoid", py_sigmoid),
+    fast("activation", py_activation),
+    fast("sparsemax", py_sparsemax),
     fast("cross_entropy", py_cross_entropy),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 
+#include "activations.hpp"
 #include "functions.hpp"
 #include "linear.hpp"
 #include "losses.hpp"
@@ -43,6 +44,9 @@ NB_MODULE(_native, m) {
   for (PyMethodDef* functions : {softgrad::array_functions, softgrad::loss_functions})
     if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw nb::python_error();
 
+  nb::list names;
+  for (const char* name : softgrad::activation_names) names.append(name);
+  m.attr("activations") = nb::tuple(names);  // what `activation` is told by its position
   softgrad::add_linear(m);
 
   m.attr("openmp") = softgrad::has_openmp();

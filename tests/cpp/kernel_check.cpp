@@ -89,6 +89,42 @@ struct Kernel {
         close<T>("softmax in place", copy.at(i, j), y.at(i, j), 0, 0);
   }
 
+  // From the logits, in place of the cotangent too, and where the algorithm has to give up.
+  void check_products_of_logits() {
+    if (wide()) return;
+    Bundle<T> d(rows, classes, place);
+    k.product_of_logits(x.as_const(), g.as_const(), d.rows(), classes, temperature, scratch.data());
+    for (long i = 0; i < rows; i++) {
+      Real pg = 0, size = 0;
+      for (long j = 0; j < classes; j++)
+        pg += p(i, j) * g.at(i, j), size += p(i, j) * std::abs(Real(g.at(i, j)));
+      for (long j = 0; j < classes; j++) {
+        const Real own = g.at(i, j), factor = p(i, j) / temperature;
+        close<T>("product of logits", d.at(i, j), factor * (own - pg),
+                 factor * (std::abs(own) + size), 1.01);
+      }
+    }
+    Bundle<T> same(rows, classes, place);
+    for (long i = 0; i < rows; i++)
+      for (long j = 0; j < classes; j++) same.at(i, j) = g.at(i, j);
+    k.product_of_logits(x.as_const(), same.as_const(), same.rows(), classes, temperature,
+                        scratch.data());
+    for (long i = 0; i < rows; i++)
+      for (long j = 0; j < classes; j++)
+        close<T>("product of logits in place", same.at(i, j), d.at(i, j), 0, 0);
+    const T keep = x.at(0, 0);
+    x.at(0, 0) = std::numeric_limits<T>::quiet_NaN();
+    k.product_of_logits(x.as_const(), g.as_const(), same.rows(), classes, temperature,
+                        scratch.data());
+    x.at(0, 0) = keep;
+    for (long j = 0; j < classes; j++)
+      if (same.at(0, j) == same.at(0, j))
+        fail("product of logits: NaN was lost", same.at(0, j), NAN);
+    for (long i = 1; i < rows; i++)
+      for (long j = 0; j < classes; j++)
+        close<T>("product of logits beside NaN", same.at(i, j), d.at(i, j), 0, 0);
+  }
+
   void check_products() {
     normalize(softgrad::Output::probability, y);
     Bundle<T> d(rows, classes, place);
@@ -222,31 +258,10 @@ void check_rows_of(const softgrad::Kernels<T>& kernels, const std::string& name)
           kernel.check_values();
           kernel.check_in_place();
           kernel.check_products();
+          kernel.check_products_of_logits();
           kernel.check_losses();
         }
       }
-}
-
-template <class T>
-void check_sigmoid(const softgrad::Kernels<T>& kernels, const std::string& name) {
-  for (long n : {0L, 1L, 7L, 15L, 16L, 17L, 33L, 1000L}) {
-    context = name + " sigmoid n=" + std::to_string(n);
-    Exactly<T> x{std::size_t(n)}, y{std::size_t(n)};
-    for (std::size_t i = 0; i < x.size(); i++) {
-      const double special[] = {0.0, -0.0, inf, -inf, nan, 1e30, -1e30, 1e-300};
-      x[i] = T(i % 3 == 2 ? special[i / 3 % 8] : std::sin(double(i)) * 120);
-    }
-    for (int order : {0, 1, 2}) {
-      kernels.sigmoid(order, x.data(), y.data(), n);
-      for (std::size_t i = 0; i < x.size(); i++) {
-        const Real e = std::exp(-std::abs(Real(x[i]))), s = (x[i] >= 0 ? 1 : e) / (1 + e);
-        const Real slope = e / ((1 + e) * (1 + e));
-        const Real values[] = {s, slope, -slope * std::tanh(Real(x[i]) / 2)};
-        const Real wanted = std::isnan(x[i]) ? Real(nan) : values[order];
-        close<T>("sigmoid", y[i], wanted, wanted, 3.01);
-      }
-    }
-  }
 }
 
 }  // namespace
@@ -255,8 +270,6 @@ void check_rows(const softgrad::KernelTable& table) {
   const std::string name = table.name;
   check_rows_of<float>(table.f32, name + " float");
   check_rows_of<double>(table.f64, name + " double");
-  check_sigmoid<float>(table.f32, name + " float");
-  check_sigmoid<double>(table.f64, name + " double");
 }
 
 }  // namespace check
@@ -266,6 +279,8 @@ int main() {
     if (!softgrad::set_instruction_set(name)) check::fail("set_instruction_set", 0, 1);
     check::check_rows(softgrad::active_kernels());
     check::check_batches();
+    check::check_activations(softgrad::active_kernels());
+    check::check_losses();
     check::check_linear(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());
   }

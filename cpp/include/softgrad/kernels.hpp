@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
-#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -84,10 +84,12 @@ struct Kernels {
   // softmax_vjp: scale p (g - p.g); center: scale (g - p.g); log_softmax_vjp: scale (g - p sum g).
   void (*product)(Product, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
                   long classes, double scale, bool stream, T* scratch);
+  // p (g - p.g) / T with p = softmax(x / T) from the logits, at most 1 ULP; up to sixteen rows,
+  // scratch as for rows that lie apart.
+  void (*product_of_logits)(const Rows<const T>& x, const Rows<const T>& g, const Rows<T>& y,
+                            long classes, double temperature, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
-  // The logistic function and its first and second derivative. At most 3 ULP.
-  void (*sigmoid)(int order, const T* x, T* y, long n);
 
   // Pieces of one long row, for threads that share it.
   void (*block_sum)(const T* x, long n, BlockSum* sum);
@@ -133,23 +135,28 @@ struct Scratch {
   }
 };
 
+struct LossTable;  // loss_kernels.hpp
+
 struct KernelTable {
   const char* name;
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const ActivationTable& (*activations)();
   const LossTable& (*losses)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace avx2
 #endif
@@ -157,6 +164,7 @@ const LossTable& loss_table();
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace avx512
 #endif
