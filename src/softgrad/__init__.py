@@ -40,6 +40,7 @@ from softgrad.functions.sparsemax import sparsemax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
+    from softgrad.derivation import explain
     from softgrad.estimators import SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
@@ -57,6 +58,7 @@ __all__ = [
     "distillation",
     "elu",
     "expected_calibration_error",
+    "explain",
     "focal",
     "gelu",
     "gelu_tanh",
@@ -96,6 +98,7 @@ _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
     "expected_calibration_error": "softgrad.report.calibration",
+    "explain": "softgrad.derivation",
     "info": "softgrad._info",
     "reliability_diagram": "softgrad.report.calibration",
     "show_info": "softgrad._info",

@@ -21,6 +21,7 @@ PUBLIC = {
     "SoftmaxRegression",
     "TemperatureScaling",
     "expected_calibration_error",
+    "explain",
     "reliability_diagram",
     "set_num_threads",
     "get_num_threads",

@@ -238,3 +238,58 @@ def softmax(
     from softgrad.cli.softmax import softmax_command
 
     softmax_command(logits, temperature)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def explain(
+    logits: Annotated[
+        list[str],
+        typer.Argument(help="Numbers, such as 1 2 3; a batch: 1 2 3 / 0 1 0.", metavar="LOGITS..."),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(help="A class, counted from 0 (one a row: 2,0), or a number for each logit."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Divide the logits by this first.")] = 1.0,
+    loss: Annotated[str, typer.Option(help="A loss of the library.")] = "cross_entropy",
+    activation: Annotated[str, typer.Option(help="An activation of the library.")] = "softmax",
+    features: Annotated[
+        str | None, typer.Option(help="The input of the layer below, such as '1 0.5'.")
+    ] = None,
+    label_smoothing: Annotated[float, typer.Option(help="Share of the target to spread.")] = 0.0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of loss or activation, such as delta=0.5. Repeatable."),
+    ] = None,
+    row: Annotated[int, typer.Option(help="The row of a batch to work step by step.")] = 0,
+    digits: Annotated[
+        int | None, typer.Option(help="Compute and show so many digits, with mpmath.")
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="text, markdown, latex, html, or a program: numpy, torch, jax."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write a file; its ending tells the format: .md .tex .html .py .txt."),
+    ] = None,
+) -> None:
+    """Derive softmax, loss and gradient step by step, with these numbers."""
+    from softgrad.cli.explain import Request, explain_command
+
+    explain_command(
+        Request(
+            logits=logits,
+            target=target,
+            temperature=temperature,
+            loss=loss,
+            activation=activation,
+            features=features,
+            label_smoothing=label_smoothing,
+            row=row,
+            digits=digits,
+            format=format,
+            out=out,
+            options=option or [],
+        )
+    )

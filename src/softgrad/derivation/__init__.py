@@ -1,1 +1,6 @@
-"""Derivations worked with the reader's own numbers, and the playground page."""
+"""Derivations worked with the user's own numbers, every step checked on the spot."""
+
+from softgrad.derivation._explain import explain
+from softgrad.derivation.document import Check, Column, Derivation, Step, Table
+
+__all__ = ["Check", "Column", "Derivation", "Step", "Table", "explain"]

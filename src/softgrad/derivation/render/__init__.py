@@ -1,0 +1,1 @@
+"""The same derivation as terminal text, Markdown, LaTeX and HTML."""

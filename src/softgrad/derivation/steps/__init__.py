@@ -1,0 +1,1 @@
+"""The steps of a derivation, one module a part of it."""
