@@ -23,7 +23,7 @@ cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2
 # An editable installation: Python sources are used in place, only C++ needs rebuilding.
 install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
 
-.PHONY: venv build demo test lint format bench solvers accuracy sanitize clean
+.PHONY: venv build demo test lint format bench solvers networks accuracy sanitize clean
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.ready
@@ -52,6 +52,9 @@ bench: $(VENV)/.bench
 
 solvers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.solvers $(BENCH)
+
+networks: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.networks $(BENCH)
 
 accuracy: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.accuracy $(BENCH)
