@@ -4,8 +4,9 @@
 // With a = |x| and e = exp(-a) every formula is a quotient of sums of positive numbers, except
 // where a derivative itself crosses zero: f' and f'' of gelu, gelu_tanh, silu and mish are accurate
 // relative to the size of their terms there. All are defined on the whole line: limits at infinity,
-// subnormal results, NaN for NaN. Values are within 3 ULP (gelu: 4), derivatives within 4:
-// tests/cpp/sweep/sweep.cpp goes through all floats, tests/accuracy through hard numbers.
+// subnormal results, NaN for NaN. Values are within 3 ULP (gelu and mish: 4), derivatives
+// within 4 (f'' without fused multiply-add: 5): tests/cpp/sweep/sweep.cpp goes through all floats,
+// tests/accuracy through hard numbers.
 //
 // At a kink the derivative is the one from the left (relu'(0) = 0, leaky_relu'(0) = slope,
 // elu'(0) = alpha), as in PyTorch.

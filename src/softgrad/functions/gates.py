@@ -188,7 +188,7 @@ class Mish(Elementwise):
 
     Notes
     -----
-    The value is within 3 ULP of the exact result, the derivatives within 4. Where they cross zero,
+    The value and both derivatives are within 4 ULP of the exact result. Where they cross zero,
     derivatives are accurate relative to the size of their terms.
 
     The Jacobian is diagonal: ``jacobian`` returns the diagonal, and ``elementwise`` is True.

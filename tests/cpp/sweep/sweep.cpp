@@ -158,6 +158,12 @@ bool chosen(int count, char** names, const char* name) {
          std::any_of(names, names + count, [&](const char* n) { return !std::strcmp(n, name); });
 }
 
+// The errors that activations.hpp states.
+double promised(Activation f, int order) {
+  if (order == 2 && check::context == "baseline") return 5;
+  return order || f == Activation::gelu || f == Activation::mish ? 4 : 3;
+}
+
 void sweep(const softgrad::ActivationKernels<float>& k, unsigned long stride, int count,
            char** names) {
   std::vector<float> y(block);
@@ -202,7 +208,7 @@ void sweep(const softgrad::ActivationKernels<float>& k, unsigned long stride, in
         });
     const char* what[] = {"f", "f'", "f''"};
     for (int order = 0; order < 3; order++)
-      worst[order].report(name, what[order], order || function == Activation::gelu ? 4 : 3);
+      worst[order].report(name, what[order], promised(function, order));
   }
 }
 
