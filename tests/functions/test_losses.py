@@ -109,6 +109,22 @@ def test_logits_are_not_probabilities(name: str) -> None:
             call(np.abs(X) * (np.abs(X) > 2), target_of(loss))
 
 
+@pytest.mark.parametrize(
+    "name", ["categorical_cross_entropy", "binary_cross_entropy_probabilities"]
+)
+def test_probabilities_in_half_precision(name: str) -> None:
+    loss: Any = LOSSES[name]
+    p = np.random.default_rng(0).random((4, 3)).astype("float16")
+    for reduction in ("none", "mean"):
+        value, grad = loss.value_and_grad(p, target_of(loss), reduction=reduction)
+        wide, wide_grad = loss.value_and_grad(
+            p.astype("float32"), target_of(loss), reduction=reduction
+        )
+        assert np.asarray(value).dtype == grad.dtype == np.float16
+        np.testing.assert_array_equal(value, np.asarray(wide).astype("float16"))
+        np.testing.assert_array_equal(grad, wide_grad.astype("float16"))
+
+
 def test_rounded_probabilities_may_be_a_little_above_one() -> None:
     assert abs(sg.categorical_cross_entropy([[1 + 1e-15, 0.0]], [0])) < 1e-14
     with pytest.raises(ValueError, match="probabilities"):

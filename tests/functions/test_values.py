@@ -23,6 +23,13 @@ def of_classes(member: Member) -> bool:
 
 
 SOFTMAX = ("cross_entropy", "focal", "distillation")
+
+
+def of_probabilities(member: Member) -> bool:
+    """Its x is mapped into 0..1 first, which rounds: see test_losses.py for half precision."""
+    return is_loss(member) and LOSS_OF[member.loss].takes == "probabilities"
+
+
 ROWS = names(lambda member: member.has_axis)
 MASKED = names(lambda member: "where" in member.options and not of_classes(member))
 LOSSES = names(lambda member: is_loss(member))
@@ -197,7 +204,7 @@ def half_types() -> list[Any]:
 
 
 @pytest.mark.parametrize("dtype", half_types(), ids=str)
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", names(lambda member: not of_probabilities(member)))
 def test_half_precision_is_computed_in_float32(name: str, dtype: Any, rng: Any) -> None:
     member, x = BY_NAME[name], example(rng, (4, 5), dtype)
     companions = member.make_companions(rng, x)
