@@ -26,6 +26,8 @@ from softgrad.functions.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
+    from softgrad.doctor import examine
+    from softgrad.doctor.gradients import check_grad
     from softgrad.estimators import SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
@@ -35,7 +37,9 @@ __all__ = [
     "SoftmaxRegression",
     "TemperatureScaling",
     "__version__",
+    "check_grad",
     "cross_entropy",
+    "examine",
     "expected_calibration_error",
     "get_num_threads",
     "info",
@@ -52,6 +56,8 @@ __all__ = [
 _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
+    "check_grad": "softgrad.doctor.gradients",
+    "examine": "softgrad.doctor",
     "expected_calibration_error": "softgrad.report.calibration",
     "info": "softgrad._info",
     "reliability_diagram": "softgrad.report.calibration",
