@@ -35,6 +35,7 @@ class Convention:
     layout: str = "NC"
     target: str = "index"
     takes: str = "logits"
+    mask: bool = True  # what a mask is filled with that masks nothing
     cost: float = 0.0
 
     @property
@@ -200,7 +201,7 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
     if role == "cw":
         return np.ones(classes)
     if role == "mask":
-        return _laid_out(np.ones(probe.x.shape, dtype=np.bool_), layout)
+        return _laid_out(np.full(probe.x.shape, convention.mask), layout)
     return {"classes": classes, "samples": rows, "ignore": -100}[role]
 
 

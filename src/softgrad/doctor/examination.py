@@ -182,7 +182,7 @@ class _Session:
             if reading is None:
                 continue
             # Earlier kinds are likelier by their name, which breaks ties.
-            rank = reading.cost + 0.05 * place
+            rank = reading.cost + 0.05 * place + 1.0 * self._leaves_out(kind, reading)
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
             if best[2].explained and best[0] < 0.9:
@@ -196,6 +196,12 @@ class _Session:
                 f"{', '.join(sorted(KINDS))}."
             )
         return self.report(kind, reading)
+
+    def _leaves_out(self, kind: Kind, reading: Reading) -> bool:
+        """Whether a guessed kind explains only one of several results."""
+        value = reading.observations[0].outcome.value
+        arrays = [v for v in value if v is not None] if isinstance(value, tuple) else []
+        return self.claimed is None and len(reading.fits) < min(len(arrays), 2)
 
     def _named(self, kind: Kind) -> bool:
         return bool(re.search(kind.pattern, self.subject.name.lower())) or bool(
@@ -216,7 +222,7 @@ class _Session:
         for way in sorted(ways, key=lambda c: c.cost):
             if best is not None and way.cost >= best.cost:
                 break
-            form = (way.arguments, way.takes, way.layout, way.target)
+            form = (way.arguments, way.takes, way.layout, way.target, way.mask)
             if form in worked:
                 continue
             reading, outcome = read(self.subject, kind, way, self.time_limit)
@@ -314,6 +320,7 @@ class _Session:
             seen.add(evidence.mistake)
         self._about_columns(kind, reading, remarks)
         self._about_the_sum(kind, reading, findings, remarks)
+        findings.sort(key=lambda f: f.mistake or 0)
         return Report(
             self.subject.name,
             kind.name,

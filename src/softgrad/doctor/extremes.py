@@ -133,7 +133,9 @@ def _large_logits(ex: Examination) -> list[Evidence]:
     clipped = _clipped(ex, (12.0, 25.0, 60.0, 120.0, 600.0))
     if clipped:
         return clipped
-    if ex.batch:
+    across = {"other axis", "whole batch"}
+    stages = {f.stage.split(",")[0] for f in ex.reading.fits.values() if f is not None}
+    if ex.batch and not across & stages:
         probe = _with_teacher(probes.of([[1000.0, 1001.0, 999.0], [0.0, 1.0, 3.0]], [1, 0]), ex)
         shown = _first(ex, probe, 9)
         if shown:
@@ -209,12 +211,18 @@ def _confident_and_wrong(ex: Examination) -> list[Evidence]:
         return []
     if kind.binary:
         return _confident_log_odds(ex)
-    fits = ex.reading.fits
     low = 3000.0 if ex.reading.convention.takes_role("T") else 800.0
     if not ex.takes_logits:
         low = 60.0
-    x = [[-low, 0.0]] if _two_classes_work(ex) else [[-low, 0.0, -1.0]]
-    probe = _with_teacher(probes.of(x, [0]), ex)
+    short, wide = [[-low, 0.0]], [[-low, 0.0, -1.0]]
+    return _at_low(ex, short if _two_classes_work(ex) else wide, [0]) or (
+        _at_low(ex, [[-low, 0.0, -1.0], [0.5, -low, 0.0]], [0, 1]) if ex.batch else []
+    )
+
+
+def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidence]:
+    fits = ex.reading.fits
+    probe = _with_teacher(probes.of(x, y), ex)
     for part, predicted, actual in ex.compare(probe):
         fit = fits[part]
         if isinstance(actual, Exception):
@@ -227,7 +235,7 @@ def _confident_and_wrong(ex: Examination) -> list[Evidence]:
             if ex.takes_logits:
                 return [Evidence(13, probe, part, predicted, actual)]
             continue
-        near = _with_teacher(probes.of([[-50.0, *x[0][1:]]], [0]), ex)
+        near = _with_teacher(probes.of(np.maximum(x, -50.0), y), ex)
         at_50 = next((e for e in ex.compare(near) if e[0] == part), None)
         if at_50 and not isinstance(at_50[2], Exception) and differs(at_50[1], at_50[2]):
             return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
@@ -382,6 +390,9 @@ def _mask(ex: Examination) -> list[Evidence]:
         value = result(loud, mask)
         if value is None:
             return []
+        if not np.all(np.isfinite(value)):
+            note = "only where a masked logit is large: it still takes part in the maximum"
+            return [Evidence(None, probes.of(loud), "value", right, value, note=note)]
         if differs(right, value, 1e-5):
             return [Evidence(27, probes.of(loud), "value", right, value, note=_mask_note(keep))]
         return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,23 @@ class Reading:
     fits: dict[str, Fit | None] = field(default_factory=dict)
     square_only: Outcome | None = None  # the failure for N != C, if only N = C works
     cost: float = math.inf
+    _views: dict[tuple[int, str, bool], View] = field(default_factory=dict)
+
+    @cached_property
+    def groups(self) -> dict[tuple[int, int, float], list[int]]:
+        """The places of the observations by number of rows, of classes, and temperature."""
+        found: dict[tuple[int, int, float], list[int]] = {}
+        for place, seen in enumerate(self.observations):
+            found.setdefault((*_sizes(seen.probe), seen.probe.T), []).append(place)
+        return found
+
+    def view(self, place: int, stage: str, shifted: bool) -> View:
+        """An observation's probe as a formula sees it, computed once."""
+        key = (place, stage, shifted)
+        if key not in self._views:
+            probe = self.observations[place].probe
+            self._views[key] = View(probe, self.convention, stage, shifted)
+        return self._views[key]
 
     @property
     def explained(self) -> bool:
@@ -311,24 +329,23 @@ def _ratios(
     reading: Reading, part: str, form: Form, stage: str, shifted: bool, tolerance: float
 ) -> tuple[dict[tuple[int, int, float], float], bool, float] | None:
     """The factor for each shape of probe, if the form fits with one factor a shape."""
-    groups: dict[tuple[int, int, float], list[tuple[Array, Array]]] = {}
-    reduced = False
-    for seen in reading.observations:
-        view = View(seen.probe, reading.convention, stage, shifted)
-        try:
-            with np.errstate(all="ignore"):
-                values = form.evaluate(view)
-        except (ValueError, IndexError):
-            return None
-        got = seen.parts[part]
-        if part == "loss" and got.ndim == 0:
-            values, reduced = np.asarray(values.sum()), True
-        if values.shape != got.shape or not np.all(np.isfinite(values)):
-            return None
-        key = (*_sizes(seen.probe), seen.probe.T)
-        groups.setdefault(key, []).append((values.reshape(-1), got.reshape(-1)))
+    reduced = part == "loss" and reading.observations[0].parts[part].ndim == 0
     ratios, worst = {}, 0.0
-    for key, pairs in groups.items():
+    for key, places in reading.groups.items():
+        pairs = []
+        for place in places:
+            seen = reading.observations[place]
+            try:
+                with np.errstate(all="ignore"):
+                    values = form.evaluate(reading.view(place, stage, shifted))
+            except (ValueError, IndexError):
+                return None
+            got = seen.parts[part]
+            if reduced and got.ndim == 0:
+                values = np.asarray(values.sum())
+            if values.shape != got.shape or not np.all(np.isfinite(values)):
+                return None
+            pairs.append((values.reshape(-1), got.reshape(-1)))
         f = np.concatenate([a for a, _ in pairs])
         o = np.concatenate([b for _, b in pairs])
         size = float(f @ f)

@@ -19,6 +19,7 @@ from softgrad.doctor.kinds import KINDS, Kind, kinds_of_name, means_probabilitie
 _FORWARD = ("forward", "__call__", "call", "predict", "loss")
 _BACKWARD = ("backward", "grad", "gradient", "bprop", "backprop", "backward_pass")
 _UNEXPECTED = 0.6
+_UNDECIDED = 1.2
 _UNLIKELY = 1.5
 
 
@@ -277,13 +278,17 @@ def conventions(subject: Subject, kind: Kind, layout: str | None) -> Iterator[Co
         for takes in takes_pair:
             extra = cost + _cost_of_takes(kind, takes, first)
             for place, target in itertools.product(_layouts(kind, layout), _targets(kind)):
-                more = extra + _cost_of_layout(subject, kind, place, layout)
+                more = extra + _cost_of_layout(subject, kind, place, layout, target)
                 for framework in subject.frameworks:
                     arguments = tuple(
                         (role, name if name in subject.keyword_only or _option(subject, name) else None)
                         for role, name in binding
                     )
-                    yield Convention(arguments, framework, place, target, takes, more)
+                    yield Convention(arguments, framework, place, target, takes, True, more)
+                    if any(role == "mask" for role, _ in arguments):
+                        yield Convention(
+                            arguments, framework, place, target, takes, False, more + 0.1
+                        )
 
 
 def _option(subject: Subject, name: str | None) -> bool:
@@ -318,12 +323,14 @@ def _layouts(kind: Kind, layout: str | None) -> tuple[str, ...]:
     return ("NC", "row") if kind.family == "jacobian" else ("NC", "CN", "row")
 
 
-def _cost_of_layout(subject: Subject, kind: Kind, place: str, layout: str | None) -> float:
+def _cost_of_layout(
+    subject: Subject, kind: Kind, place: str, layout: str | None, target: str
+) -> float:
     """What speaks against columns as examples, or against a function of single rows.
 
     A function of one row that takes a batch without complaint, and one that works down the columns,
-    are wrong for the usual batch (N, C). With a target the layouts can be told apart; without one
-    only the author's own words say that another layout is meant.
+    are wrong for the usual batch (N, C). With class indices the layouts can be told apart; otherwise
+    only a mean over the right axis or the author's own words say that another layout is meant.
     """
     if layout is not None or place in ("NC", "N"):
         return 0.0
@@ -334,9 +341,11 @@ def _cost_of_layout(subject: Subject, kind: Kind, place: str, layout: str | None
         r"|\((C|K|n|c|k),?\)",
         "CN": r"\((C|K|c|k), ?(N|m|n)\)|classes? ?[x×*,] ?(samples?|examples?|batch)|column",
     }
-    if re.search(words[place], re.sub(r"\w+\(", "", subject.text)):
+    if re.search(words[place], re.sub(r"\w+\(", "", subject.text), re.IGNORECASE):
         return 0.3
-    return _UNEXPECTED if kind.has_target else _UNLIKELY
+    if kind.has_target and target == "index":
+        return _UNEXPECTED
+    return _UNDECIDED if kind.has_target and place == "CN" else _UNLIKELY
 
 
 def _targets(kind: Kind) -> tuple[str, ...]:
@@ -363,7 +372,8 @@ def _bindings_with(
     subject: Subject, kind: Kind, extra: list[tuple[str, str]]
 ) -> list[Binding]:
     if subject.required is None:
-        return [(tuple((role, None) for role in kind.roles), 0.0)]
+        plain = tuple((role, None) for role in kind.roles)
+        return [(plain, 0.0), ((*plain, ("axis", None)), 0.1)]
     result: list[Binding] = []
     roles = list(kind.roles)
     if kind.name == "sigmoid_grad" and len(subject.required) == 2:
