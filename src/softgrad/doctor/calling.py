@@ -84,6 +84,8 @@ def _stacked(single: list[Outcome]) -> Outcome:
         if outcome.error is not None:
             return outcome
     first = single[0]
+    if first.value is None:
+        return first
     together = copy.copy(first)
     try:
         if isinstance(first.value, tuple):

@@ -172,13 +172,16 @@ class _Session:
         self.squared = squared
         self.ignore_index = ignore_index
         self.time_limit = time_limit
+        self.overtime = False
         self.failures: dict[str, list[tuple[Convention, Outcome]]] = {}
 
     def run(self) -> Report:
         kinds = candidates(self.subject, self.claimed)
         best: tuple[float, Kind, Reading] | None = None
         for place, kind in enumerate(kinds):
-            if best is not None and best[2].explained and not self._named(kind):
+            if self.overtime:
+                break
+            if best is not None and self._settled(*best[1:]) and not self._named(kind):
                 break  # what the name says has explained it
             reading = self.best_reading(kind)
             if reading is None:
@@ -198,6 +201,12 @@ class _Session:
                 f"{', '.join(sorted(KINDS))}."
             )
         return self.report(kind, reading)
+
+    def _settled(self, kind: Kind, reading: Reading) -> bool:
+        """Whether a kind that the name says explains the results well enough to stop there."""
+        vague = kind.name == "softmax_backward" and "softmax" not in self.subject.name.lower()
+        few = self._named(kind) and reading.explained and len(reading.mistakes) <= 1
+        return few and not vague and not self._leaves_out(kind, reading)
 
     def _leaves_out(self, kind: Kind, reading: Reading) -> bool:
         """Whether a guessed kind explains only one of several results."""
@@ -232,7 +241,8 @@ class _Session:
             if reading is None:
                 self.failures.setdefault(kind.name, []).append((way, outcome))
                 if isinstance(outcome.error, OvertimeError):
-                    break
+                    self.overtime = True
+                    return best
                 continue
             worked.add(form)
             fit(kind, reading, self.squared)
@@ -673,7 +683,7 @@ class _Session:
                 f"{kind.says.capitalize()} takes ({needed}), but this is {self.subject.shown}.",
             )
             return Report(self.subject.name, kind.name, self.claimed is None, {}, [finding])
-        convention, outcome = tried[0]
+        convention, outcome = tried[-1] if self.overtime else tried[0]
         finding = self._failure(kind, convention, outcome)
         words = {"tried": f"{len(tried)} ways to call it"}
         return Report(

@@ -126,6 +126,9 @@ def _large_logits(ex: Examination) -> list[Evidence]:
     for c in (1000.0, -1000.0):
         probe = _with_teacher(probes.of(offset + c, [1, 2]), ex)
         shown = _first(ex, probe, 11)
+        if shown and not _across_rows(ex):
+            one = _with_teacher(probes.of(offset[:1, :2] + c, [1]), ex)
+            shown = _first(ex, one, 11) or shown
         if shown and _not_finite(shown.actual):
             return [shown, *_clipped(ex, (12.0, 25.0, 60.0))]
         if shown and not _clipped(ex, (600.0, 60.0, 25.0, 12.0)):
@@ -406,6 +409,11 @@ def _mask(ex: Examination) -> list[Evidence]:
             return [Evidence(None, probes.of(loud), "value", right, value, note=note)]
         if differs(right, value, 1e-5):
             return [Evidence(27, probes.of(loud), "value", right, value, note=_mask_note(keep))]
+        # A masked logit set to -1e4 is the largest of all where the others are lower still.
+        low = x - 20000.0
+        value = result(low, mask)
+        if value is not None and np.abs(value[~keep]).max() > 1e-2:
+            return [Evidence(27, probes.of(low), "value", right, value, note=_mask_note(keep))]
         return []
     for mask in (forms["kept"], forms["kept, 0 or 1"], forms["dropped"]):
         value = result(x, mask)
@@ -438,7 +446,8 @@ def _weights(ex: Examination) -> list[Evidence]:
     fit = ex.reading.fits[part]
     if fit is None or fit.power.a != -1:
         return []
-    probe = probes.random(3, 4, 5)
+    x = [[1.0, 2.0, 0.0, 0.0], [0.0, 1.0, 3.0, 0.0], [2.0, 0.0, 1.0, 1.0]]
+    probe = probes.of(x, [3, 1, 0])
     role = "w" if reading.convention.takes_role("w") else "cw"
     rows = np.array([1.0, 2.0, 5.0])
     classes = np.array([1.0, 2.0, 5.0, 3.0])
@@ -492,8 +501,10 @@ def _second_call(ex: Examination) -> list[Evidence]:
             Evidence(29, shown, "input", _given(ex, shown, roles[0]), after, note="input changed")
         ]
     if ex.subject.again is not None:
-        outcome = call(ex.subject.again, ex.reading.convention, probe, None, ex.time_limit)
-        return _backward_twice(outcome, probe)
+        for shown in (probes.of([[1.0, 2.0, 0.0]], [1]), probe):
+            twice = call(ex.subject.again, ex.reading.convention, shown, None, ex.time_limit)
+            if found := _backward_twice(twice, shown):
+                return found
     return []
 
 
