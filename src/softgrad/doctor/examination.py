@@ -187,7 +187,9 @@ class _Session:
             if reading is None:
                 continue
             # Earlier kinds are likelier by their name, which breaks ties.
-            rank = reading.cost + 0.05 * place + 1.0 * self._leaves_out(kind, reading)
+            strange = any(map(self._named, kinds)) and not self._named(kind)
+            partly = self._leaves_out(kind, reading)
+            rank = reading.cost + 0.05 * place + strange + 1.5 * partly
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
             if best[2].explained and best[0] < 0.9:
@@ -223,6 +225,7 @@ class _Session:
         """The cheapest explanation over all conventions in which the function works."""
         best: Reading | None = None
         worked: set[tuple[Any, ...]] = set()
+        readings: list[Reading] = []
         open_: list[Reading] = []
         ways = [
             c
@@ -234,6 +237,8 @@ class _Session:
         for way in sorted(ways, key=lambda c: c.cost):
             if best is not None and way.cost >= best.cost:
                 break
+            if way.layout == "1NC" and any(r.convention.layout == "NC" for r in readings):
+                continue  # only for functions that insist on three axes
             form = (way.arguments, way.takes, way.layout, way.target, way.mask)
             if form in worked:
                 continue
@@ -246,6 +251,7 @@ class _Session:
                 continue
             worked.add(form)
             fit(kind, reading, self.squared)
+            readings.append(reading)
             if not reading.explained:
                 open_.append(reading)
             if best is None or reading.cost < best.cost:
@@ -615,6 +621,7 @@ class _Session:
             "NC": "(N, C): rows are examples",
             "NCT": "(N, C): rows are examples; W is (C, D)",
             "CN": "(C, N): columns are examples",
+            "1NC": "(B, N, C): classes on the last axis",
             "row": "(C,): one row at a time",
             "N": "(N,)",
             "N1": "(N, 1)",
@@ -626,6 +633,7 @@ class _Session:
                 "index": "class indices",
                 "float": "0 or 1",
                 "index from 1": "indices from 1",
+                "column": "class indices in a column",
             }
             hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
             result["target"] = targets.get(c.target, hot)

@@ -80,7 +80,7 @@ class Examination:
 
     @property
     def batch(self) -> bool:
-        return self.reading.convention.layout in ("NC", "NCT", "CN", "N", "N1")
+        return self.reading.convention.layout not in ("row", "scalar")
 
     @property
     def takes_logits(self) -> bool:
@@ -103,6 +103,9 @@ def extremes(examination: Examination) -> list[Evidence]:
     fits = [f for f in examination.reading.fits.values() if f is not None]
     # A result of zeros or of noise is the same far out, or no worse.
     steady = not any(f.power.c == 0 or 30 in f.mistakes for f in fits)
+    # bfloat16 cannot tell 1001 from 1000.
+    kind = examination.reading.observations[0].outcome.kind
+    steady = steady and "bfloat16" not in kind
     if steady and examination.takes_logits:
         found += _large_logits(examination)
     # What is built from -y (1 - p) has no logarithm any more.
@@ -302,7 +305,7 @@ def _labels(ex: Examination) -> list[Evidence]:
     convention = ex.reading.convention
     if convention.target != "index" or not convention.takes_role("y") or ex.kind.binary:
         return []
-    if convention.layout == "row":
+    if convention.layout in ("row", "1NC"):
         return []
     name = option_name(ex.subject, ex.kind, "ignore") or (
         "ignore" if convention.takes_role("ignore") else None
@@ -372,7 +375,7 @@ def _mask(ex: Examination) -> list[Evidence]:
     reading = _with_option(ex, "mask")
     if reading is None or ex.kind.name not in ("softmax", "log_softmax"):
         return []
-    if reading.convention.layout == "CN":
+    if reading.convention.layout in ("CN", "1NC"):
         return []
     keep = np.array([[True, True, False], [True, False, True]])
     x = np.array([[1.0, 2.0, 0.5], [0.5, -1.0, 2.0]])

@@ -183,7 +183,11 @@ def read(
         first = first or seen.outcome
         if isinstance(seen.outcome.error, OvertimeError):
             break
-        if kind.binary or convention.layout in ("row", "CN") or kind.family in ("layer", "step"):
+        if (
+            kind.binary
+            or convention.layout in ("row", "CN", "1NC")
+            or kind.family in ("layer", "step")
+        ):
             break
     return None, first or Outcome()
 
@@ -233,6 +237,8 @@ def _upright(array: Array, convention: Convention, probe: Probe) -> Array:
     if convention.layout == "CN" and array.ndim == 2:
         array = array.T
     rows = probe.x.shape[0]
+    if convention.layout == "1NC" and array.ndim and array.shape[0] == 1:
+        array = array[0]
     if array.ndim == 2 and array.shape == (rows, 1) and probe.x.shape != (rows, 1):
         return array[:, 0]
     if array.ndim and array.size == 1 and rows > 1:
