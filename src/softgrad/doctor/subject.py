@@ -18,6 +18,8 @@ from softgrad.doctor.kinds import KINDS, Kind, kinds_of_name, means_probabilitie
 
 _FORWARD = ("forward", "__call__", "call", "predict", "loss")
 _BACKWARD = ("backward", "grad", "gradient", "bprop", "backprop", "backward_pass")
+_OUTPUTS = ("output", "out", "probs", "p", "loss")
+_INPUT_GRADIENTS = ("dinputs", "dinput", "grad_input", "dx", "dX", "input_gradient", "grad")
 _UNEXPECTED = 0.6
 _UNDECIDED = 1.2
 _UNLIKELY = 1.5
@@ -163,17 +165,21 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
 
     def run(*arguments: Any) -> Any:
         layer = make()
-        value = getattr(layer, forward)(*arguments[:count])
+        value = _or_kept(getattr(layer, forward)(*arguments[:count]), layer, _OUTPUTS)
         if isinstance(value, np.ndarray):
             value = value.copy()  # backward may write to it
-        return value, getattr(layer, backward)(*_back(arguments, count, last))
+        result = getattr(layer, backward)(*_back(arguments, count, last))
+        return value, _or_kept(result, layer, _INPUT_GRADIENTS)
 
     def twice(*arguments: Any) -> Any:
         layer = make()
         getattr(layer, forward)(*arguments[:count])
         given = _back(arguments, count, last)
-        first = copy.deepcopy(getattr(layer, backward)(*copy.deepcopy(given)))
-        return first, getattr(layer, backward)(*copy.deepcopy(given))
+        results = []
+        for _ in range(2):
+            result = getattr(layer, backward)(*copy.deepcopy(given))
+            results.append(copy.deepcopy(_or_kept(result, layer, _INPUT_GRADIENTS)))
+        return tuple(results)
 
     name = target.__name__ if inspect.isclass(target) else type(target).__name__
     cls = target if inspect.isclass(target) else type(target)
@@ -189,6 +195,13 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
         "both" if loss else "vjp",
         twice,
     )
+
+
+def _or_kept(result: Any, layer: Any, names: tuple[str, ...]) -> Any:
+    """A result, or what a method that returns nothing has left as an attribute."""
+    if result is not None:
+        return result
+    return next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
 
 
 def _back(arguments: tuple[Any, ...], count: int, last: list[str]) -> tuple[Any, ...]:
