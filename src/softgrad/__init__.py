@@ -41,6 +41,8 @@ from softgrad.functions.sparsemax import sparsemax
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
     from softgrad.derivation import explain
+    from softgrad.doctor import examine
+    from softgrad.doctor.gradients import check_grad
     from softgrad.estimators import SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
@@ -54,9 +56,11 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_probabilities",
     "categorical_cross_entropy",
+    "check_grad",
     "cross_entropy",
     "distillation",
     "elu",
+    "examine",
     "expected_calibration_error",
     "explain",
     "focal",
@@ -97,6 +101,8 @@ __all__ = [
 _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
+    "check_grad": "softgrad.doctor.gradients",
+    "examine": "softgrad.doctor",
     "expected_calibration_error": "softgrad.report.calibration",
     "explain": "softgrad.derivation",
     "info": "softgrad._info",
