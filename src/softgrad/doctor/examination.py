@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.doctor import probes
+from softgrad.doctor import probes, understanding
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.catalogue import CODE, MISTAKES
 from softgrad.doctor.extremes import Evidence, Examination, differs, extremes
+from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.fitting import (
     Fit,
     Power,
@@ -23,7 +24,7 @@ from softgrad.doctor.fitting import (
     observe,
     read,
 )
-from softgrad.doctor.formulas import Form, forms, truth_of
+from softgrad.doctor.formulas import Form, forms
 from softgrad.doctor.kinds import KINDS, Kind, find_kind
 from softgrad.doctor.report import Example, Finding, Report
 from softgrad.doctor.structure import describe
@@ -133,7 +134,7 @@ def examine(
     except Exception as error:
         what = "It cannot be created without arguments"
         cause = f"{name}() raises {type(error).__name__}: {error}. Pass an instance instead."
-        return Report(name, kind or "?", claimed is None, {}, [_unknown(what, cause)])
+        return Report(name, kind or "?", claimed is None, {}, [not_in_catalogue(what, cause)])
     squared = loss == "squared_error" or bool(re.search(r"mse|squared|quadratic", name.lower()))
     session = _Session(
         subject, claimed, layout, reduction, takes, squared, ignore_index, time_limit
@@ -144,10 +145,6 @@ def examine(
 def _check(name: str, value: str | None, accepted: tuple[str, ...]) -> None:
     if value is not None and value not in accepted:
         raise OptionError(f"{name}={value!r}; accepted are {', '.join(map(repr, accepted))}.")
-
-
-def _unknown(title: str, structure: str, example: Example | None = None) -> Finding:
-    return Finding(None, title, "", "", 0.95, example, structure)
 
 
 class _Session:
@@ -348,10 +345,10 @@ class _Session:
             self.subject.name,
             kind.name,
             self.claimed is None,
-            self.understood(kind, reading),
+            understanding.understood(self.subject.name, kind, reading),
             findings,
             remarks,
-            self.notes(reading),
+            understanding.notes(reading),
             CODE[kind.name],
         )
 
@@ -466,13 +463,13 @@ class _Session:
         return mistake.fix[""]
 
     def from_evidence(self, evidence: Evidence, kind: Kind, reading: Reading) -> Finding:
-        inputs = self.inputs(kind, reading, evidence.probe)
+        inputs = understanding.inputs(reading.convention, evidence.probe)
         if evidence.note.startswith(("mask", "weights")):
             name, value = evidence.note.split(": ", 1)
             inputs[name] = value
         example = Example(inputs, evidence.expected, evidence.actual, evidence.part)
         if evidence.mistake is None:
-            return _unknown(
+            return not_in_catalogue(
                 "Nothing in the catalogue fits",
                 evidence.note[:1].upper() + evidence.note[1:] + ".",
                 example,
@@ -504,7 +501,7 @@ class _Session:
             right = [np.asarray(r.sum()) for r in right]
         where = "" if len(reading.fits) == 1 else f"In its {part}: "
         text = where + describe(right, actual)
-        return _unknown(
+        return not_in_catalogue(
             "It is wrong, and nothing in the catalogue fits", text, self.example(kind, reading)
         )
 
@@ -561,10 +558,17 @@ class _Session:
                 if part not in seen.parts:
                     error = seen.outcome.error
                     if error is not None and reading.square_only is not None:
-                        return Example(self.inputs(kind, reading, probe), right, error, part)
+                        return Example(
+                            understanding.inputs(reading.convention, probe), right, error, part
+                        )
                     continue
                 if differs(right, seen.parts[part], 1e-3):
-                    return Example(self.inputs(kind, reading, probe), right, seen.parts[part], part)
+                    return Example(
+                        understanding.inputs(reading.convention, probe),
+                        right,
+                        seen.parts[part],
+                        part,
+                    )
         return None
 
     def _example_of_zero(self, kind: Kind, reading: Reading) -> Example | None:
@@ -577,102 +581,7 @@ class _Session:
         actual: Any = seen.parts.get(part)
         if actual is None:
             actual = seen.outcome.error or seen.outcome.value
-        return Example(self.inputs(kind, reading, probe), right, actual, part)
-
-    def inputs(self, kind: Kind, reading: Reading, probe: probes.Probe) -> dict[str, Any]:
-        """A probe in words, without what the function does not take."""
-        convention = reading.convention
-        given: dict[str, Any] = {}
-        if convention.takes_role("X"):
-            given = {"X": probe.X, "W": probe.W}
-            if probe.b is not None and np.any(probe.b):
-                given["b"] = probe.b
-        else:
-            given["logits" if convention.takes == "logits" else "p = softmax of"] = probe.x
-        if convention.takes_role("teacher"):
-            given["teacher"] = probe.teacher
-        if convention.takes_role("y") or convention.takes_role("labels"):
-            given["target"] = probe.y
-        if convention.takes_role("g"):
-            given["cotangent"] = probe.g
-        if convention.takes_role("T"):
-            given["temperature"] = probe.T
-        return given
-
-    def understood(self, kind: Kind, reading: Reading) -> dict[str, str]:
-        """How the function was called and what it was taken for."""
-        c = reading.convention
-        words = {
-            "x": c.takes.replace("log-", "log_").replace("-", " "),
-            "y": "target",
-            "g": "cotangent",
-            "T": "temperature",
-            "w": "weights",
-            "cw": "class weights",
-            "lr": "step size",
-            "classes": "C",
-            "samples": "N",
-        }
-        shown = ", ".join(
-            words.get(role, role) if name is None else f"{name}={words.get(role, role)}"
-            for role, name in c.arguments
-        )
-        layouts = {
-            "NC": "(N, C): rows are examples",
-            "NCT": "(N, C): rows are examples; W is (C, D)",
-            "CN": "(C, N): columns are examples",
-            "1NC": "(B, N, C): classes on the last axis",
-            "row": "(C,): one row at a time",
-            "N": "(N,)",
-            "N1": "(N, 1)",
-            "scalar": "one number at a time",
-        }
-        result = {"arguments": f"{self.subject.name}({shown})", "layout": layouts[c.layout]}
-        if c.takes_role("y") or c.takes_role("labels"):
-            targets = {
-                "index": "class indices",
-                "float": "0 or 1",
-                "index from 1": "indices from 1",
-                "column": "class indices in a column",
-            }
-            hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
-            result["target"] = targets.get(c.target, hot)
-            if kind.binary:
-                result["target"] = "0 or 1"
-        reduction = self._reduction(kind, reading)
-        if reduction:
-            result["reduction"] = reduction
-        frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
-        result["framework"] = frameworks.get(c.framework, "PyTorch")
-        truth = truth_of(kind)
-        result["compared with"] = truth if reduction == "mean" else truth.replace(" / N", "")
-        return result
-
-    def _reduction(self, kind: Kind, reading: Reading) -> str:
-        if reading.convention.layout in ("row", "scalar"):
-            return "one row, nothing to reduce" if kind.has_target else ""
-        for part in ("loss", "grad", "dW"):
-            found = reading.fits.get(part)
-            if found is None or kind.name == "sigmoid_grad":
-                continue
-            if found.power.a == -1:
-                return "mean"
-            if part == "loss" and not found.reduced:
-                return "none: one loss a row"
-            return "sum"
-        return ""
-
-    def notes(self, reading: Reading) -> list[str]:
-        notes = []
-        outcome = reading.observations[0].outcome
-        if outcome.printed.strip():
-            first = outcome.printed.strip().splitlines()[0][:60]
-            notes.append(f"It prints or warns while it works: {first!r}.")
-        if any(word in outcome.kind for word in ("float16", "bfloat16")):
-            notes.append("It returns half precision, which was compared to two digits only.")
-        elif "int" in outcome.kind and "ndarray of int" in outcome.kind:
-            notes.append("It returns integers.")
-        return notes
+        return Example(understanding.inputs(reading.convention, probe), right, actual, part)
 
     # --- Functions that do not work at all --------------------------------------------------------
 
@@ -686,13 +595,13 @@ class _Session:
         tried = self.failures.get(kind.name, [])
         if not tried:
             needed = ", ".join(kind.roles)
-            finding = _unknown(
+            finding = not_in_catalogue(
                 "Its arguments are not those of this kind",
                 f"{kind.says.capitalize()} takes ({needed}), but this is {self.subject.shown}.",
             )
             return Report(self.subject.name, kind.name, self.claimed is None, {}, [finding])
         convention, outcome = tried[-1] if self.overtime else tried[0]
-        finding = self._failure(kind, convention, outcome)
+        finding = failure(kind, convention, outcome, self.time_limit)
         words = {"tried": f"{len(tried)} ways to call it"}
         return Report(
             self.subject.name,
@@ -702,62 +611,3 @@ class _Session:
             [finding],
             code=CODE[kind.name],
         )
-
-    def _failure(self, kind: Kind, convention: Convention, outcome: Outcome) -> Finding:
-        probe = probes.random_binary(4, 0) if kind.binary else probes.random(4, 3, 0)
-        stand_in = Reading(convention, [])
-        inputs = self.inputs(kind, stand_in, probe)
-        inputs = {k: np.round(v, 3) if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
-        if isinstance(outcome.error, OvertimeError):
-            return _unknown(
-                "It does not return",
-                f"A call with a few numbers took longer than {self.time_limit:g} s and was ended: "
-                "look for a loop whose condition never becomes false.",
-                Example(inputs, truth_of(kind), "nothing"),
-            )
-        if outcome.error is not None:
-            return _unknown(
-                f"It raises {type(outcome.error).__name__}",
-                _hint(outcome.error),
-                Example(inputs, truth_of(kind), outcome.error),
-            )
-        if outcome.value is None:
-            return _unknown(
-                "It returns None",
-                "A function without a return statement returns None; in-place work is found only "
-                "for training steps.",
-                Example(inputs, truth_of(kind), "None"),
-            )
-        shapes = (
-            [np.shape(v) for v in outcome.value]
-            if isinstance(outcome.value, tuple)
-            else np.shape(outcome.value)
-        )
-        return _unknown(
-            "It returns something of the wrong shape",
-            f"{kind.says.capitalize()} was expected, but shape {shapes} came back "
-            f"({outcome.kind}).",
-            Example(
-                inputs,
-                truth_of(kind),
-                outcome.value if not isinstance(outcome.value, tuple) else str(shapes),
-            ),
-        )
-
-
-def _hint(error: Exception) -> str:
-    text = str(error)
-    if "broadcast" in text or "must match the size" in text:
-        return (
-            "Shapes that do not belong together: often a maximum or a sum without keepdims=True, "
-            "or class indices where one-hot rows are expected."
-        )
-    if isinstance(error, IndexError):
-        return "An index beyond the classes: often labels from 1 to C, or rows taken for columns."
-    if isinstance(error, TypeError) and "argument" in text:
-        return "The arguments do not fit: pass kind= if the kind was guessed wrongly."
-    if isinstance(error, NameError):
-        return "A name is missing: an import, or a helper defined elsewhere."
-    return (
-        "Every way to call it that fits its signature was tried; this is what the likeliest gave."
-    )

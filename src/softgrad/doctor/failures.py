@@ -1,0 +1,75 @@
+"""Functions that do not work at all: a diagnosis in place of a traceback."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from softgrad.doctor import probes, understanding
+from softgrad.doctor.calling import Convention, Outcome, OvertimeError
+from softgrad.doctor.formulas import truth_of
+from softgrad.doctor.kinds import Kind
+from softgrad.doctor.report import Example, Finding
+
+
+def not_in_catalogue(title: str, structure: str, example: Example | None = None) -> Finding:
+    """A finding that has no number."""
+    return Finding(None, title, "", "", 0.95, example, structure)
+
+
+def failure(kind: Kind, convention: Convention, outcome: Outcome, time_limit: float) -> Finding:
+    """Why no way of calling a function gave anything to compare."""
+    probe = probes.random_binary(4, 0) if kind.binary else probes.random(4, 3, 0)
+    inputs = understanding.inputs(convention, probe)
+    inputs = {k: np.round(v, 3) if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
+    if isinstance(outcome.error, OvertimeError):
+        return not_in_catalogue(
+            "It does not return",
+            f"A call with a few numbers took longer than {time_limit:g} s and was ended: "
+            "look for a loop whose condition never becomes false.",
+            Example(inputs, truth_of(kind), "nothing"),
+        )
+    if outcome.error is not None:
+        return not_in_catalogue(
+            f"It raises {type(outcome.error).__name__}",
+            _hint(outcome.error),
+            Example(inputs, truth_of(kind), outcome.error),
+        )
+    if outcome.value is None:
+        return not_in_catalogue(
+            "It returns None",
+            "A function without a return statement returns None; in-place work is found only "
+            "for training steps.",
+            Example(inputs, truth_of(kind), "None"),
+        )
+    shapes = (
+        [np.shape(v) for v in outcome.value]
+        if isinstance(outcome.value, tuple)
+        else np.shape(outcome.value)
+    )
+    return not_in_catalogue(
+        "It returns something of the wrong shape",
+        f"{kind.says.capitalize()} was expected, but shape {shapes} came back ({outcome.kind}).",
+        Example(
+            inputs,
+            truth_of(kind),
+            outcome.value if not isinstance(outcome.value, tuple) else str(shapes),
+        ),
+    )
+
+
+def _hint(error: Exception) -> str:
+    text = str(error)
+    if "broadcast" in text or "must match the size" in text:
+        return (
+            "Shapes that do not belong together: often a maximum or a sum without keepdims=True, "
+            "or class indices where one-hot rows are expected."
+        )
+    if isinstance(error, IndexError):
+        return "An index beyond the classes: often labels from 1 to C, or rows taken for columns."
+    if isinstance(error, TypeError) and "argument" in text:
+        return "The arguments do not fit: pass kind= if the kind was guessed wrongly."
+    if isinstance(error, NameError):
+        return "A name is missing: an import, or a helper defined elsewhere."
+    return (
+        "Every way to call it that fits its signature was tried; this is what the likeliest gave."
+    )

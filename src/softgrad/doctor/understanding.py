@@ -1,0 +1,114 @@
+"""How a function was understood, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from softgrad.doctor.calling import Convention
+from softgrad.doctor.fitting import Reading
+from softgrad.doctor.formulas import truth_of
+from softgrad.doctor.kinds import Kind
+from softgrad.doctor.probes import Probe
+
+
+def inputs(convention: Convention, probe: Probe) -> dict[str, Any]:
+    """A probe in words, without what the function does not take."""
+    given: dict[str, Any] = {}
+    if convention.takes_role("X"):
+        given = {"X": probe.X, "W": probe.W}
+        if probe.b is not None and np.any(probe.b):
+            given["b"] = probe.b
+    else:
+        names = {"logits": "logits", "probabilities": "p = softmax of"}
+        given[names.get(convention.takes, "log p = log_softmax of")] = probe.x
+    if convention.takes_role("teacher"):
+        given["teacher"] = probe.teacher
+    if convention.takes_role("y") or convention.takes_role("labels"):
+        given["target"] = probe.y
+    if convention.takes_role("g"):
+        given["cotangent"] = probe.g
+    if convention.takes_role("T"):
+        given["temperature"] = probe.T
+    return given
+
+
+def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
+    """How the function was called and what it was taken for."""
+    c = reading.convention
+    words = {
+        "x": c.takes.replace("log-", "log_").replace("-", " "),
+        "y": "target",
+        "g": "cotangent",
+        "T": "temperature",
+        "w": "weights",
+        "cw": "class weights",
+        "lr": "step size",
+        "classes": "C",
+        "samples": "N",
+    }
+    shown = ", ".join(
+        words.get(role, role) if key is None else f"{key}={words.get(role, role)}"
+        for role, key in c.arguments
+    )
+    layouts = {
+        "NC": "(N, C): rows are examples",
+        "NCT": "(N, C): rows are examples; W is (C, D)",
+        "CN": "(C, N): columns are examples",
+        "1NC": "(B, N, C): classes on the last axis",
+        "row": "(C,): one row at a time",
+        "N": "(N,)",
+        "N1": "(N, 1)",
+        "scalar": "one number at a time",
+    }
+    result = {"arguments": f"{name}({shown})", "layout": layouts[c.layout]}
+    if c.takes_role("y") or c.takes_role("labels"):
+        targets = {
+            "index": "class indices",
+            "float": "0 or 1",
+            "index from 1": "indices from 1",
+            "column": "class indices in a column",
+        }
+        hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
+        result["target"] = targets.get(c.target, hot)
+        if kind.binary:
+            result["target"] = "0 or 1"
+    reduction = _reduction(kind, reading)
+    if reduction:
+        result["reduction"] = reduction
+    frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
+    result["framework"] = frameworks.get(c.framework, "PyTorch")
+    truth = truth_of(kind)
+    result["compared with"] = truth if reduction == "mean" else truth.replace(" / N", "")
+    return result
+
+
+def _reduction(kind: Kind, reading: Reading) -> str:
+    """Over the rows: by the power of N in the factor that was fitted."""
+    if reading.convention.layout in ("row", "scalar"):
+        return "one row, nothing to reduce" if kind.has_target else ""
+    for part in ("loss", "grad", "dW"):
+        found = reading.fits.get(part)
+        if found is None or not found.power.c or kind.name == "sigmoid_grad":
+            continue
+        if found.power.a == -1:
+            return "mean"
+        if part == "loss" and not found.reduced:
+            return "none: one loss a row"
+        return "sum"
+    return ""
+
+
+def notes(reading: Reading) -> list[str]:
+    """What else was noticed in the first call."""
+    notes = []
+    outcome = reading.observations[0].outcome
+    if outcome.printed.strip():
+        first = outcome.printed.strip().splitlines()[0][:60]
+        notes.append(f"It prints or warns while it works: {first!r}.")
+    if any(word in outcome.kind for word in ("float16", "bfloat16")):
+        notes.append("It returns half precision, which was compared to two digits only.")
+    elif "int" in outcome.kind and "ndarray of int" in outcome.kind:
+        notes.append("It returns integers.")
+    return notes
