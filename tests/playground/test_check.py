@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import softgrad as sg
+from softgrad.doctor.catalogue import MISTAKES
 from tests.playground.in_page import go, settle
 
 X = np.array([[2.0, -1.0, 0.5], [0.3, 1.7, -2.2], [-0.4, 0.9, 3.1], [1.2, 0.1, -0.7]])
@@ -242,8 +243,8 @@ def test_what_these_logits_cannot_show_is_named(open_page: Callable[..., Any]) -
     page = open_page(address(X[:1], [0]))
     assert diagnose(page, E[0]) == [{"right"}]
     text = page.locator(".diagnosis").inner_text()
-    assert "11 (no shift by the maximum)" in text
-    assert "7 (normalised over the whole batch)" in text
+    for number in (7, 11):
+        assert f"{number} ({MISTAKES[number].title.lower()})" in text
 
 
 PASTED = [

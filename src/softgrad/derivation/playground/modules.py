@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 
 _IMPORT = re.compile(r'^import (?:\{([^}]*)\}|\* as (\w+)) from "(\.[^"]+)";$', re.M)
@@ -16,9 +17,12 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", r
 _LEFT_OVER = re.compile(r"^(?:import\b.*[\"'{*(]|export\b).*$", re.M)
 
 
-def bundle(folder: Traversable, entry: str) -> str:
-    """Return one script that runs ``entry`` and all that it imports, each module once."""
-    done: dict[str, str] = {}
+def bundle(folder: Traversable, entry: str, made: Mapping[str, str] | None = None) -> str:
+    """Return one script that runs ``entry`` and all that it imports, each module once.
+
+    ``made`` holds the sources of modules that are no files, by their paths.
+    """
+    done = {path: _as_function(source, path) for path, source in (made or {}).items()}
     _collect(folder, entry, done, ())
     body = "\n".join(done.values())
     return f'"use strict";\nconst modules = {{}};\n{body}'

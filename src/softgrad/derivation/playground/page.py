@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 from importlib.resources import files
 from string import Template
 
 from softgrad.derivation.playground.modules import bundle
+from softgrad.doctor.catalogue import MISTAKES
 
 #: In the order in which they apply.
 STYLES = ("tokens.css", "page.css", "views.css")
@@ -24,9 +26,22 @@ def render(version: str) -> str:
     """
     folder = files(__package__)
     style = "\n".join(folder.joinpath("css", name).read_text("utf-8") for name in STYLES)
-    script = bundle(folder.joinpath("js"), "main.js")
+    script = bundle(folder.joinpath("js"), "main.js", {"math/mistakes.js": _mistakes()})
     for text, end in ((style, "</style"), (script, "</script")):
         if end in text.lower():
             raise ValueError(f"A source of the playground contains {end!r}, which would end it.")
     page = Template(folder.joinpath("template.html").read_text("utf-8"))
     return page.substitute(style=style, script=script, version=html.escape(version))
+
+
+def _mistakes() -> str:
+    """The doctor's catalogue as a module: title, reason and cure of every number.
+
+    What is pasted into the page is a Jacobian, or a gradient by the logits.
+    """
+    entries = {
+        m.number: [m.title, m.why, m.fix_for("jacobian" if m.number <= 3 else "grad")]
+        for m in MISTAKES.values()
+    }
+    text = json.dumps(entries, ensure_ascii=False).replace("</", "<\\/")
+    return f"export const MISTAKES = {text};"
