@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -525,7 +526,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         return Scaling(self.mean_, self.scale_)
 
     def _seed(self) -> int:
-        if options.is_a(int, self.random_state):
+        if options.is_a(Integral, self.random_state):
             check_random_state(self.random_state)  # refuses negative ones
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -547,7 +548,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
     def _validation(self, held: Rows) -> tuple[Any, ...]:
         return self._scaled(held.X), self._target(held), held.weight
 
-    def _held_out(self, validation: tuple[Any, ...], classes: Array) -> Rows:
+    def _held_out(self, validation: Any, classes: Array) -> Rows:
         if not isinstance(validation, tuple) or len(validation) not in (2, 3):
             raise OptionError("validation is a tuple (X, y) or (X, y, sample_weight).")
         X, y, *weight = validation
