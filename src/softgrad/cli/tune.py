@@ -32,6 +32,7 @@ _BATCH_SIZES = (32, 64, 128, 256)
 _SCHEDULES = ("constant", "cosine", "one-cycle")
 _TRIALS_BEFORE_PRUNING = 5
 _EPOCHS_BEFORE_PRUNING = 2
+_TABLE_WIDTH = 110  # in a file
 
 
 class NothingFoundError(SoftgradError, ValueError):
@@ -228,25 +229,26 @@ def _print_best(study: Any, options: Options, show: int, seconds: float, out: Co
         soft_wrap=True,
     )
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    columns = {
-        "trial": lambda trial, network: str(trial.number + 1),
-        "loss": lambda trial, network: f"{trial.value:.5f}",
-        "accuracy": lambda trial, network: f"{trial.user_attrs['accuracy']:.2%}",
-        "epoch": lambda trial, network: str(trial.user_attrs["best_epoch"]),
-        "hidden": lambda trial, network: network["hidden"],
-        "activation": lambda trial, network: network["activation"],
-        "rate": lambda trial, network: f"{network['learning_rate']:g}",
-        "schedule": lambda trial, network: network["schedule"],
-        "batch": lambda trial, network: str(network["batch_size"]),
-        "dropout": lambda trial, network: f"{network['dropout']:g}",
-        "decay": lambda trial, network: f"{network['weight_decay']:g}",
-    }
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("activation", "schedule") else "right")
+    columns = ("trial", "loss", "accuracy", "epoch", "hidden", "activation", "rate", "schedule")
+    for name in (*columns, "batch", "dropout", "decay"):
+        words = name in ("activation", "schedule")
+        table.add_column(name, justify="left" if words else "right", overflow="fold")
     for trial in complete[:show]:
-        network = trial.user_attrs["network"]
-        table.add_row(*(cell(trial, network) for cell in columns.values()))
-    out.print(table)
+        network, own = trial.user_attrs["network"], trial.user_attrs
+        table.add_row(
+            str(trial.number + 1),
+            f"{trial.value:.5f}",
+            f"{own['accuracy']:.2%}",
+            str(own["best_epoch"]),
+            network["hidden"],
+            network["activation"],
+            f"{network['learning_rate']:g}",
+            network["schedule"],
+            str(network["batch_size"]),
+            f"{network['dropout']:g}",
+            f"{network['weight_decay']:g}",
+        )
+    out.print(table, width=None if out.is_terminal else max(out.width, _TABLE_WIDTH), crop=False)
     best = NetworkOptions(**complete[0].user_attrs["network"])
     out.print("\nThe best network again, with its report:")
     out.print(f"{command_line(options, best)} --out best", markup=False, soft_wrap=True)

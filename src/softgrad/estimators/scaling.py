@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softgrad.errors import OptionError, WeightError
+from softgrad.errors import OptionError
 
 Float = npt.NDArray[np.float64]
 
@@ -68,8 +68,6 @@ def learn_scaling(X: Any, how: Any, weight: npt.NDArray[Any] | None = None) -> S
     if how == "auto":
         how = "features" if dense and X.dtype != np.uint8 else "jointly"
     total = float(X.shape[0]) if weight is None else float(weight.sum())
-    if total <= 0.0:
-        raise WeightError("All sample weights are 0: no row takes part. Give some row a weight.")
     if dense:
         mean, variance = _moments(X, weight, total, how == "jointly")
     else:
