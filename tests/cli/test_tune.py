@@ -1,4 +1,4 @@
-"""softgrad tune: the search, what it prunes, keeps and prints, and that the best can be had again."""
+"""softgrad tune: what it searches, prunes, keeps and prints; the best network can be had again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks in model files: the same predictions, the same training again, nothing that runs code."""
+"""Networks in model files: the same predictions, the same training, nothing that runs code."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_header_that_does_not_fit_is_refused(tmp_path, what):
     save_model(model.fit(X, y), tmp_path / "m", TrainedOn("iris", 150))
     load_model(tmp_path / "m")
     altered(tmp_path / "m", CHANGES[what])
-    with pytest.raises(ModelFileError, match="do not fit|truncated"):
+    with pytest.raises(ModelFileError, match=r"do not fit|truncated"):
         load_model(tmp_path / "m")
 
 
@@ -114,6 +114,6 @@ def test_objects_from_elsewhere_cannot_be_saved(tmp_path):
             return 0.01
 
     X, y, model = trained(schedule=Mine(), learning_rate=None)
-    with pytest.raises(TypeError, match="schedule=.* cannot be saved"):
+    with pytest.raises(TypeError, match=r"schedule=.* cannot be saved"):
         save_model(model.fit(X, y), tmp_path / "m", TrainedOn("iris", 150))
     assert list(tmp_path.iterdir()) == []

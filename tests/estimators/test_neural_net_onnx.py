@@ -103,4 +103,8 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     model.mean_ = model.mean_ + 1e300
     with pytest.raises(OptionError, match="overflow float32"):
         model.to_onnx(tmp_path / "m.onnx")
+    model = sg.NeuralNetClassifier((4,), epochs=1).fit(X * 1e-50, y)
+    with pytest.raises(OptionError, match="underflows float32"):
+        model.to_onnx(tmp_path / "m.onnx")
+    assert np.isfinite(run(model, X * 1e-50, "float64")[1]).all()
     assert list(tmp_path.iterdir()) == []

@@ -69,7 +69,7 @@ class NetworkDisplay:
         best = " [green]best[/]" if progress.best_epoch == progress.epoch else ""
         line = (
             f"{_figures(progress)}  validation loss {progress.validation_loss:.5f}"
-            f"  accuracy {progress.validation_accuracy:6.2%}{best}"
+            f"{_accuracy(progress.validation_accuracy)}{best}"
         )
         if self.out.is_terminal:
             self.out.print(line)
@@ -90,8 +90,12 @@ class NetworkDisplay:
 
 
 def _figures(progress: Progress) -> str:
-    accuracy = "" if math.isnan(progress.accuracy) else f"  accuracy {progress.accuracy:6.2%}"
-    return f"epoch {progress.epoch:3d}/{progress.epochs}  loss {progress.loss:.5f}{accuracy}"
+    epoch = f"epoch {progress.epoch:3d}/{progress.epochs}"
+    return f"{epoch}  loss {progress.loss:.5f}{_accuracy(progress.accuracy)}"
+
+
+def _accuracy(share: float) -> str:
+    return "" if math.isnan(share) else f"  accuracy {share:6.2%}"
 
 
 def _speed(progress: Progress) -> str:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from softgrad.cli.announce import heading, reading
-from softgrad.cli.console import console
+from softgrad.cli.console import console, wide_console
 from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.network_options import EPOCHS, NetworkOptions, command_line
 from softgrad.cli.task import Options, Task, open_task
@@ -90,7 +90,7 @@ def _optuna() -> Any:
         raise MissingExtraError(
             "softgrad tune needs the package optuna. Install it with: pip install softgrad[tune]."
         ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
@@ -169,7 +169,7 @@ def _run_trial(
     def on_epoch(progress: Progress) -> None:
         trial.set_user_attr("epochs", progress.epoch)
         trial.report(progress.validation_loss, progress.epoch)
-        if trial.should_prune():
+        if progress.epoch < progress.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     model.on_epoch = on_epoch
@@ -248,7 +248,7 @@ def _print_best(study: Any, options: Options, show: int, seconds: float, out: Co
             f"{network['dropout']:g}",
             f"{network['weight_decay']:g}",
         )
-    out.print(table, width=None if out.is_terminal else max(out.width, _TABLE_WIDTH), crop=False)
+    (out if out.is_terminal else wide_console(_TABLE_WIDTH)).print(table)
     best = NetworkOptions(**complete[0].user_attrs["network"])
     out.print("\nThe best network again, with its report:")
     out.print(f"{command_line(options, best)} --out best", markup=False, soft_wrap=True)
