@@ -1,7 +1,7 @@
 # Everything starts from a bare checkout: python3 with venv, a C++ compiler and make.
 #
 #   make demo      train a classifier on real data and write runs/digits/report.html
-#   make test      the whole test suite, doctests included
+#   make test      the whole test suite, doctests included, on all cores (JOBS=1: on one)
 #   make lint      ruff, mypy, import-linter, clang-format
 #   make bench     softgrad against its peers (BENCH="--quick" and the like for options)
 #   make solvers   SoftmaxRegression against scikit-learn's solvers (same options)
@@ -14,6 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=
 PYTEST ?=
+JOBS ?= auto
 
 native_sources := pyproject.toml CMakeLists.txt \
 	$(shell find cpp bindings -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
@@ -22,7 +23,7 @@ cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2
 # An editable installation: Python sources are used in place, only C++ needs rebuilding.
 install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
 
-.PHONY: venv build demo test lint format bench solvers accuracy sanitize clean
+.PHONY: venv build demo test lint format bench solvers networks accuracy sanitize clean
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.ready
@@ -32,7 +33,7 @@ demo: $(VENV)/.built
 	$(BIN)/softgrad train digits --out runs/digits
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -52,6 +53,9 @@ bench: $(VENV)/.bench
 solvers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.solvers $(BENCH)
 
+networks: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.networks $(BENCH)
+
 accuracy: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.accuracy $(BENCH)
 
@@ -59,6 +63,7 @@ sanitize: $(VENV)/.ready
 	$(BIN)/cmake --preset sanitize -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja)
 	$(BIN)/cmake --build --preset sanitize
 	build/sanitize/kernel_check
+	build/sanitize/kernel_sweep 40009
 
 clean:
 	rm -rf build dist runs $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

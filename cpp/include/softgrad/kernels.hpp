@@ -17,7 +17,6 @@
 
 #include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
-#include "loss_kernels.hpp"
 #include "optimizer_kernels.hpp"
 
 namespace softgrad {
@@ -86,6 +85,10 @@ struct Kernels {
   // softmax_vjp: scale p (g - p.g); center: scale (g - p.g); log_softmax_vjp: scale (g - p sum g).
   void (*product)(Product, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
                   long classes, double scale, bool stream, T* scratch);
+  // p (g - p.g) / T with p = softmax(x / T) from the logits, at most 1 ULP; up to sixteen rows,
+  // scratch as for rows that lie apart.
+  void (*product_of_logits)(const Rows<const T>& x, const Rows<const T>& g, const Rows<T>& y,
+                            long classes, double temperature, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
 
@@ -133,6 +136,8 @@ struct Scratch {
   }
 };
 
+struct LossTable;  // loss_kernels.hpp
+
 struct KernelTable {
   const char* name;
   Kernels<float> f32;
@@ -148,6 +153,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
@@ -155,6 +161,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
@@ -163,6 +170,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx512
 #endif
 

@@ -1,0 +1,1 @@
+"""Derivations worked with the reader's own numbers, and the playground page."""
