@@ -287,6 +287,23 @@ def test_an_interrupted_fit_keeps_the_best_weights(iris):
     assert model.predict(X).shape == y.shape
 
 
+@pytest.mark.parametrize("step", [2, 14])
+def test_an_interrupted_epoch_is_kept_as_far_as_it_went(iris, step):
+    X, y = iris  # ten steps an epoch
+
+    def interrupt(progress):
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    model = small(on_step=interrupt, batch_size=15)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.n_epochs_ == step // 10
+    assert model.best_epoch_ == 0
+    stopped = small(on_step=lambda p: p.step == step, batch_size=15).fit(X, y)
+    assert same(model, stopped, X)
+
+
 def test_warm_start_goes_on_from_the_weights(iris):
     X, y = iris
     model = small(warm_start=True, epochs=5).fit(X, y)

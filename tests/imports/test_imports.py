@@ -18,6 +18,7 @@ PUBLIC = {
     *ACTIVATIONS,
     "linear_softmax",
     "cross_entropy",
+    "NeuralNetClassifier",
     "SoftmaxRegression",
     "TemperatureScaling",
     "expected_calibration_error",

@@ -90,11 +90,21 @@ Dropout = Annotated[
     float | None,
     typer.Option(help="Share of hidden units left out at a step.", rich_help_panel=_NETWORK),
 ]
-WeightDecay = Annotated[float | None, typer.Option(rich_help_panel=_NETWORK)]
+WeightDecay = Annotated[
+    float | None,
+    typer.Option(
+        help="How strongly weights are drawn to 0; by default 0.", rich_help_panel=_NETWORK
+    ),
+]
 ClipNorm = Annotated[
     float | None, typer.Option(help="The largest norm of a gradient.", rich_help_panel=_NETWORK)
 ]
-LabelSmoothing = Annotated[float | None, typer.Option(rich_help_panel=_NETWORK)]
+LabelSmoothing = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the target that is spread over all classes.", rich_help_panel=_NETWORK
+    ),
+]
 Patience = Annotated[
     int | None,
     typer.Option(

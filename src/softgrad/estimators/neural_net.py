@@ -290,10 +290,6 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         patience = options.whole(self.patience, "patience") if self.early_stopping else None
         network, latest = self.network_, _Latest()
 
-        def on_step(progress: Progress) -> object:
-            latest.progress = progress
-            return None if self.on_step is None else self.on_step(progress)
-
         def on_epoch(progress: Progress) -> object:
             latest.progress = progress
             if self.verbose:
@@ -314,14 +310,15 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
                 validation=None if held is None else self._validation(held),
                 patience=patience,
                 min_improvement=float(self.min_improvement),
-                on_step=on_step,
+                on_step=self.on_step,
                 on_epoch=on_epoch,
                 state=state,
             )
         except KeyboardInterrupt:
-            if latest.progress is not None:
-                self._note(latest.progress.state(), Status.STOPPED)
-                self.message_ = "Interrupted."
+            # A report tells how things stand when it is asked, not when it was made.
+            now = {} if latest.progress is None else latest.progress.state()
+            self._note(now, Status.STOPPED)
+            self.message_ = "Interrupted."
             raise
         self._note(result.state, result.status)
         self.message_ = result.message
@@ -332,7 +329,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
 
         ``train`` leaves the best weights after an end of its own.
         """
-        position = state["training/position"]
+        position = state.get("training/position", np.zeros(4, np.int64))
         best = {
             name.removeprefix("best/"): array
             for name, array in state.items()
