@@ -20,6 +20,7 @@ PUBLIC = {
     "cross_entropy",
     "check_grad",
     "examine",
+    "NeuralNetClassifier",
     "SoftmaxRegression",
     "TemperatureScaling",
     "expected_calibration_error",

@@ -212,27 +212,29 @@ class Sequential:
 
     # --- The network as a function --------------------------------------------------------------
 
-    def forward(self, X: Any, *, out: Array | None = None) -> Array:
+    def forward(self, X: Any, *, until: int | None = None, out: Array | None = None) -> Array:
         """Return what comes out of the last layer, for rows of any number.
 
         Parameters
         ----------
         X : array or CSR (rows, features)
             Converted to the network's type.
+        until : int, optional
+            How many layers to go through; by default all.
         out : ndarray, optional
             Where to write.
 
         Returns
         -------
         ndarray
-            Of shape (rows, units of the last layer), in the network's type.
+            Of shape (rows, units of the last of these layers), in the network's type.
 
         Raises
         ------
         ValueError
             If ``X`` does not fit the first layer.
         """
-        return self._outputs(X, self.layers, out)
+        return self._outputs(X, self.layers[:until], out)
 
     def logits(self, X: Any) -> Array:
         """Return what the loss sees: ``forward`` without a last activation that it includes."""
@@ -434,11 +436,13 @@ class Sequential:
         class_weight: ArrayLike | None = None,
         directions: int = 20,
         tolerance: float = 1e-7,
+        step: float = 1e-3,
         seed: int = 0,
     ) -> Any:
         """Compare the gradient with finite differences, in float64; see ``GradientCheck``.
 
-        Near the kink of a relu the differences, not the gradient, are off.
+        Near the kink of a relu the differences, not the gradient, are off; the less, the smaller
+        the ``step``.
 
         >>> import numpy as np, softgrad as sg
         >>> from softgrad.network import Linear, Sequential
@@ -460,7 +464,12 @@ class Sequential:
             return float(loss), gradient
 
         return check_gradient(
-            value_and_grad, start, directions=directions, tolerance=tolerance, seed=seed
+            value_and_grad,
+            start,
+            directions=directions,
+            tolerance=tolerance,
+            step=step,
+            seed=seed,
         )
 
     # --- For messages ---------------------------------------------------------------------------
