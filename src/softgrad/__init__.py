@@ -36,6 +36,8 @@ from softgrad.functions.softmax import log_softmax, softmax
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
     from softgrad.derivation import explain
+    from softgrad.doctor import examine
+    from softgrad.doctor.gradients import check_grad
     from softgrad.estimators import SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
@@ -49,8 +51,10 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_probabilities",
     "categorical_cross_entropy",
+    "check_grad",
     "cross_entropy",
     "distillation",
+    "examine",
     "expected_calibration_error",
     "explain",
     "focal",
@@ -76,6 +80,8 @@ __all__ = [
 _LAZY = {
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
+    "check_grad": "softgrad.doctor.gradients",
+    "examine": "softgrad.doctor",
     "expected_calibration_error": "softgrad.report.calibration",
     "explain": "softgrad.derivation",
     "info": "softgrad._info",

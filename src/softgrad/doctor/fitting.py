@@ -1,0 +1,478 @@
+"""Which formula a function computes, and with which constant factor.
+
+For every formula F of the bank and every shape of probe, the factor r that brings r F closest to
+what was returned is fitted by least squares. A formula fits if nothing is left over, and if r
+depends on the number of rows, of classes and on the temperature as r = c N^a C^b T^d: that tells
+a mean from a sum, a lost 1/N from a lost sign, and a wrong formula from a right one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from softgrad._typing import Array
+from softgrad.doctor import probes
+from softgrad.doctor.calling import Convention, Outcome, call
+from softgrad.doctor.formulas import Form, View, hypotheses
+from softgrad.doctor.kinds import Kind
+from softgrad.doctor.probes import Probe
+from softgrad.doctor.subject import Subject
+
+#: What float32 arithmetic leaves on ordinary inputs, with room to spare.
+TOLERANCE = 3e-5
+HALF_TOLERANCE = 2e-2
+UNKNOWN_CONSTANT = 2.5
+NOTHING_FITS = 8.0
+
+
+@dataclass(frozen=True)
+class Power:
+    """A factor c N^a C^b T^d."""
+
+    c: float
+    a: int
+    b: int
+    d: int
+
+    def at(self, probe: Probe) -> float:
+        rows, classes = _sizes(probe)
+        return float(self.c * rows**self.a * classes**self.b * probe.T**self.d)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A formula that explains one part of the results."""
+
+    part: str
+    form: Form
+    stage: str
+    shifted: bool
+    power: Power
+    reduced: bool  # one number for all rows
+    mistakes: tuple[int, ...]
+    residual: float
+    exact_zero: bool = False
+
+    def predict(self, probe: Probe, convention: Convention) -> Array:
+        """What this formula makes of a probe."""
+        view = View(probe, convention, self.stage, self.shifted)
+        with np.errstate(all="ignore"):
+            values = self.form.evaluate(view)
+        total = values.sum() if self.reduced else values
+        return np.asarray(self.power.at(probe) * total)
+
+
+@dataclass
+class Observation:
+    """What a function made of a probe, part by part."""
+
+    probe: Probe
+    parts: dict[str, Array]
+    outcome: Outcome
+
+
+@dataclass
+class Reading:
+    """A convention, what was observed in it, and what explains it."""
+
+    convention: Convention
+    observations: list[Observation]
+    fits: dict[str, Fit | None] = field(default_factory=dict)
+    square_only: Outcome | None = None  # the failure for N != C, if only N = C works
+    cost: float = math.inf
+    _views: dict[tuple[int, str, bool], View] = field(default_factory=dict)
+
+    @cached_property
+    def groups(self) -> dict[tuple[int, int, float], list[int]]:
+        """The places of the observations by number of rows, of classes, and temperature."""
+        found: dict[tuple[int, int, float], list[int]] = {}
+        for place, seen in enumerate(self.observations):
+            found.setdefault((*_sizes(seen.probe), seen.probe.T), []).append(place)
+        return found
+
+    def view(self, place: int, stage: str, shifted: bool) -> View:
+        """An observation's probe as a formula sees it, computed once."""
+        key = (place, stage, shifted)
+        if key not in self._views:
+            probe = self.observations[place].probe
+            self._views[key] = View(probe, self.convention, stage, shifted)
+        return self._views[key]
+
+    @property
+    def explained(self) -> bool:
+        return bool(self.fits) and all(fit is not None for fit in self.fits.values())
+
+    @property
+    def mistakes(self) -> tuple[int, ...]:
+        found = {m for fit in self.fits.values() if fit for m in fit.mistakes}
+        return tuple(sorted(found | ({10} if self.square_only else set())))
+
+    @property
+    def tolerance(self) -> float:
+        half = any(word in self.observations[0].outcome.kind for word in ("float16", "bfloat16"))
+        return HALF_TOLERANCE if half else TOLERANCE
+
+
+def _sizes(probe: Probe) -> tuple[int, int]:
+    return (probe.x.shape[0], probe.x.shape[1]) if probe.x.ndim == 2 else (len(probe.x), 1)
+
+
+def probes_of(kind: Kind, square: bool, with_temperature: bool) -> list[Probe]:
+    """Ordinary inputs; where there is a temperature, at several temperatures."""
+    seeds = (0, 1, 2) if kind.family in ("loss", "both", "distillation", "step", "layer") else (0, 1)
+    if kind.binary:
+        return [probes.random_binary(n, seed) for n in (4, 6) for seed in seeds]
+    shapes: tuple[tuple[int, int], ...] = probes.SQUARE if square else probes.SHAPES
+    base = 2.0 if with_temperature else 1.0
+    found = [probes.random(n, c, seed, base) for n, c in shapes for seed in seeds]
+    if with_temperature:
+        found += [probes.random(*shapes[0], seed, t) for t in (3.0, 1.0) for seed in seeds]
+    return [_consistent(p, kind) for p in found]
+
+
+def _consistent(probe: Probe, kind: Kind) -> Probe:
+    """For layers the logits are those of the layer."""
+    if kind.family in ("layer", "step"):
+        assert probe.X is not None
+        assert probe.W is not None
+        return replace(probe, x=probe.X @ probe.W + probe.b)
+    return probe
+
+
+def observe(
+    subject: Subject,
+    kind: Kind,
+    convention: Convention,
+    probe: Probe,
+    options: dict[str, Any] | None = None,
+    time_limit: float = 10.0,
+) -> Observation:
+    """Call the function and sort what it returns into parts; no parts if that failed."""
+    outcome = call(subject.function, convention, probe, options, time_limit)
+    parts: dict[str, Array] = {}
+    if outcome.error is None:
+        parts = sort_parts(kind, convention, probe, outcome)
+    return Observation(probe, parts, outcome)
+
+
+def read(
+    subject: Subject, kind: Kind, convention: Convention, time_limit: float
+) -> tuple[Reading | None, Outcome]:
+    """Observe a function in one convention; None if it does not work in it at all."""
+    heated = convention.takes_role("T")
+    first: Outcome | None = None
+    for square in (False, True):
+        inputs = probes_of(kind, square, heated)
+        observations = []
+        for probe in inputs:
+            seen = observe(subject, kind, convention, probe, time_limit=time_limit)
+            if not seen.parts:
+                break
+            observations.append(seen)
+        if len(observations) == len(inputs):
+            alike = {tuple(o.parts) for o in observations}
+            if len(alike) == 1:
+                return Reading(convention, observations, square_only=first), observations[0].outcome
+        first = first or seen.outcome
+        if kind.binary or convention.layout in ("row", "CN") or kind.family in ("layer", "step"):
+            break
+    return None, first or Outcome()
+
+
+# --- Parts of a result ----------------------------------------------------------------------------
+
+
+def sort_parts(
+    kind: Kind, convention: Convention, probe: Probe, outcome: Outcome
+) -> dict[str, Array]:
+    """The parts of a result by name, rows as examples; empty if it has no such parts."""
+    value = outcome.value
+    values = list(value) if isinstance(value, tuple) else [value]
+    arrays = [np.asarray(v) for v in values if isinstance(v, np.ndarray | np.floating)]
+    if kind.family in ("layer", "step"):
+        return _layer_parts(kind, convention, probe, outcome, arrays)
+    if not arrays:
+        return {}
+    arrays = [_upright(a, convention, probe) for a in arrays]
+    if kind.family == "both":
+        return _loss_and_grad(arrays, probe)
+    if kind.family == "vjp" or (kind.name == "sigmoid_grad" and len(arrays) > 1):
+        if len(arrays) == 2:
+            name = "vjp" if kind.family == "vjp" else "grad"
+            return {"value": arrays[0], name: arrays[1]}
+        return {"vjp" if kind.family == "vjp" else "grad": arrays[0]}
+    if kind.family == "loss" or kind.name == "distillation":
+        loss = next((a for a in arrays if a.ndim < 2), None)
+        return {} if loss is None else {"loss": loss}
+    if kind.family == "grad" or kind.name == "distillation_grad":
+        full = next((a for a in arrays if a.shape == probe.x.shape), arrays[-1])
+        return {"grad": full}
+    name = "jacobian" if kind.family == "jacobian" else kind.name
+    return {name: arrays[0]}
+
+
+def _loss_and_grad(arrays: list[Array], probe: Probe) -> dict[str, Array]:
+    grad = next((a for a in arrays if a.shape == probe.x.shape), None)
+    loss = next((a for a in arrays if a is not grad and a.ndim < 2), None)
+    if grad is None or loss is None:
+        return {}
+    return {"loss": loss, "grad": grad}
+
+
+def _upright(array: Array, convention: Convention, probe: Probe) -> Array:
+    """An output as the probe has it: examples in rows, no axes of length 1 left over."""
+    if convention.layout == "CN" and array.ndim == 2:
+        array = array.T
+    rows = probe.x.shape[0]
+    if array.ndim == 2 and array.shape == (rows, 1) and probe.x.shape != (rows, 1):
+        return array[:, 0]
+    if array.ndim and array.size == 1 and rows > 1:
+        return array.reshape(())
+    if convention.layout == "CN" and array.ndim == 2 and array.shape == (1, rows):
+        return array[0]
+    return array
+
+
+def _layer_parts(
+    kind: Kind, convention: Convention, probe: Probe, outcome: Outcome, arrays: list[Array]
+) -> dict[str, Array]:
+    assert probe.X is not None
+    assert probe.W is not None
+    assert probe.b is not None
+    upright = convention.layout not in ("CN", "NCT")
+    W, b, X = probe.W, probe.b, probe.X
+    parts: dict[str, Array] = {}
+    shape = W.shape if upright else W.T.shape
+    left = list(arrays)
+    if kind.family == "step" and not any(a.shape == shape for a in left):
+        changed = [outcome.after[r] for r in ("W", "b") if r in outcome.after]
+        left += changed
+    for array in left:
+        if array.ndim == 0 or array.size == 1:
+            parts.setdefault("loss", array.reshape(()))
+        elif "dW" not in parts and array.shape == shape:
+            parts["dW"] = array if upright else array.T
+        elif "db" not in parts and array.size == b.size and array.ndim <= 2:
+            parts["db"] = array.reshape(-1)
+        elif "dX" not in parts and array.shape == (X.shape if convention.layout != "CN" else X.T.shape):
+            parts["dX"] = array if convention.layout != "CN" else array.T
+    if "dW" not in parts:
+        return {}
+    if kind.family == "step":
+        parts.pop("dX", None)
+        for name, before in (("dW", W), ("db", b)):
+            if name in parts:
+                parts[name] = (before - parts[name]) / (
+                    probe.lr if convention.takes_role("lr") else 1.0
+                )
+    return parts
+
+
+# --- Fitting --------------------------------------------------------------------------------------
+
+
+def fit_part(
+    kind: Kind,
+    part: str,
+    reading: Reading,
+    expected_d: int,
+    tolerance: float | None = None,
+    squared: bool = False,
+) -> Fit | None:
+    """The cheapest explanation of one part; ``squared``: a constant 2 or 1/2 is nothing odd."""
+    tolerance = reading.tolerance if tolerance is None else tolerance
+    seen = [o.parts[part] for o in reading.observations]
+    if any(not np.all(np.isfinite(a)) for a in seen):
+        return None
+    everything = np.concatenate([a.reshape(-1) for a in seen])
+    if np.abs(everything).max(initial=0.0) < 1e-8:
+        return _zero(kind, part, reading, exact=not np.any(everything))
+    best: Fit | None = None
+    best_cost = math.inf
+    for form, stage, shifted, mistakes in hypotheses(kind, part, reading.convention):
+        if len(mistakes) > 3 or len(mistakes) >= best_cost:
+            continue
+        fitted = _ratios(reading, part, form, stage, shifted, tolerance)
+        if fitted is None:
+            continue
+        ratios, reduced, residual = fitted
+        power = _power(reading, ratios, tolerance)
+        if power is None:
+            continue
+        constants, odd = judge(kind, part, form, power, expected_d, squared)
+        named = tuple(sorted({*mistakes, *constants}))
+        cost = len(named) + UNKNOWN_CONSTANT * odd
+        if cost < best_cost:
+            best_cost = cost
+            best = Fit(part, form, stage, shifted, power, reduced, named, residual)
+    if best is not None and best_cost >= len(best.mistakes) + UNKNOWN_CONSTANT:
+        return None
+    return best
+
+
+def _zero(kind: Kind, part: str, reading: Reading, exact: bool) -> Fit:
+    if part in ("vjp", "jacobian"):
+        mistakes: tuple[int, ...] = (4,)
+    else:
+        mistakes = (28,) if exact else (4,)
+    shape = reading.observations[0].parts[part].shape
+    form = Form("0", mistakes, lambda v: np.zeros(shape or len(v.probe.x)))
+    return Fit(part, form, "right", False, Power(0.0, 0, 0, 0), not shape, mistakes, 0.0, exact)
+
+
+def _ratios(
+    reading: Reading, part: str, form: Form, stage: str, shifted: bool, tolerance: float
+) -> tuple[dict[tuple[int, int, float], float], bool, float] | None:
+    """The factor for each shape of probe, if the form fits with one factor a shape."""
+    reduced = part == "loss" and reading.observations[0].parts[part].ndim == 0
+    ratios, worst = {}, 0.0
+    for key, places in reading.groups.items():
+        pairs = []
+        for place in places:
+            seen = reading.observations[place]
+            try:
+                with np.errstate(all="ignore"):
+                    values = form.evaluate(reading.view(place, stage, shifted))
+            except (ValueError, IndexError):
+                return None
+            got = seen.parts[part]
+            if reduced and got.ndim == 0:
+                values = np.asarray(values.sum())
+            if values.shape != got.shape or not np.all(np.isfinite(values)):
+                return None
+            pairs.append((values.reshape(-1), got.reshape(-1)))
+        f = np.concatenate([a for a, _ in pairs])
+        o = np.concatenate([b for _, b in pairs])
+        size = float(f @ f)
+        if size == 0.0 or (norm := float(np.linalg.norm(o))) == 0.0:
+            return None
+        ratios[key] = float(f @ o) / size
+        worst = max(worst, float(np.linalg.norm(o - ratios[key] * f)) / norm)
+        if worst > tolerance or ratios[key] == 0.0:
+            return None
+    return ratios, reduced, worst
+
+
+def _power(
+    reading: Reading, ratios: dict[tuple[int, int, float], float], tolerance: float
+) -> Power | None:
+    """r = c N^a C^b T^d with whole exponents, or None."""
+    keys = list(ratios)
+    n0, c0, t0 = keys[0]
+    if len({np.sign(r) for r in ratios.values()}) > 1:
+        return None
+
+    def slope(key: tuple[int, int, float], base: float) -> float:
+        return math.log(ratios[key] / ratios[keys[0]]) / math.log(base)
+
+    a = b = d = 0.0
+    for key in keys:
+        n, c, t = key
+        if t != t0 and (n, c) == (n0, c0):
+            d = slope(key, t / t0)
+        elif n != n0 and c == c0 and t == t0 and c0 != n:
+            a = slope(key, n / n0)
+        elif c != c0 and n == n0 and t == t0:
+            b = slope(key, c / c0)
+    if reading.square_only and len(keys) > 1:
+        a = slope(keys[1], keys[1][0] / n0)
+        if round(a) == -2:
+            a, b = -1.0, -1.0
+    whole = (round(a), round(b), round(d))
+    slack = max(0.01, 10 * tolerance)
+    if max(abs(a - whole[0]), abs(b - whole[1]), abs(d - whole[2])) > slack:
+        return None
+    a_, b_, d_ = whole
+    factor = ratios[keys[0]] / (n0**a_ * c0**b_ * t0**d_)
+    power = Power(factor, a_, b_, d_)
+    for (n, c, t), ratio in ratios.items():
+        if abs(factor * n**a_ * c**b_ * t**d_ / ratio - 1) > slack:
+            return None
+    nearest = round(factor * 2) / 2
+    if abs(factor - nearest) <= slack and nearest:
+        power = Power(nearest, a_, b_, d_)
+    return power
+
+
+def judge(
+    kind: Kind, part: str, form: Form, power: Power, expected_d: int, squared: bool
+) -> tuple[tuple[int, ...], bool]:
+    """The mistakes that a constant factor amounts to, and whether something in it is unknown."""
+    found: list[int] = []
+    odd = False
+    if power.c < 0:
+        found.append(21)
+    size = abs(power.c)
+    halves = squared or form.right == "squared error" or form.name == "J (p - y)"
+    allowed = (1.0, 0.5, 2.0) if halves else (1.0,)
+    if size not in allowed:
+        odd = True
+    averaged = part in ("loss", "grad", "dW", "db", "dX") and kind.name != "sigmoid_grad"
+    if power.a not in ((0, -1) if averaged else (0,)):
+        odd = True
+    if power.b == -1 and averaged and not kind.binary:
+        found.append(19)
+    elif power.b:
+        odd = True
+    more = power.d - expected_d
+    if kind.family == "distillation":
+        table = {0: (), -2: (23,), 1: (22,), -1: (22, 23)}
+        if kind.name == "distillation":
+            table = {0: (), -2: (23,)}
+        found += table.get(more, ())
+        odd = odd or more not in table
+    elif more == 1 and part in ("grad", "vjp", "jacobian"):
+        found.append(22)
+    elif more:
+        odd = True
+    return tuple(found), odd
+
+
+def expected_power(kind: Kind, part: str, convention: Convention) -> int:
+    """The power of the temperature that belongs to a part."""
+    if not convention.takes_role("T"):
+        return 0
+    if kind.family == "distillation":
+        if convention.takes_role("labels"):
+            return 0  # T^2 is inside the formula, for the soft term alone
+        return 2 if part == "loss" else 1
+    return -1 if part in ("grad", "vjp", "jacobian", "dW", "db", "dX") else 0
+
+
+def fit(kind: Kind, reading: Reading, squared: bool) -> None:
+    """Explain every part of a reading, and count what the explanation costs."""
+    parts = sorted(reading.observations[0].parts, key=lambda part: part != "loss")
+    for part in parts:  # the loss first: it tells what its gradient should be
+        d = expected_power(kind, part, reading.convention)
+        found = fit_part(kind, part, reading, d, squared=squared)
+        squared = squared or bool(found and found.form.right == "squared error")
+        reading.fits[part] = found
+    _relate(reading, squared)
+    cost = reading.convention.cost + len(reading.mistakes)
+    reading.cost = cost + NOTHING_FITS * sum(f is None for f in reading.fits.values())
+
+
+#: What the gradients are called when the loss is the squared error.
+_OF_SQUARES = {"p - y": (6,), "J (p - y)": (), "(p - y) p (1 - p)": (1,)}
+
+
+def _relate(reading: Reading, squared: bool) -> None:
+    """Judge the parts together: a gradient belongs to the loss that is returned with it."""
+    loss = reading.fits.get("loss")
+    squared = squared or bool(loss and loss.form.right == "squared error")
+    for name, part in reading.fits.items():
+        if part is None or name == "loss":
+            continue
+        mistakes = set(part.mistakes)
+        if squared and part.form.name in _OF_SQUARES and part.stage == "right":
+            mistakes = (mistakes - set(part.form.mistakes)) | set(_OF_SQUARES[part.form.name])
+        if loss and loss.power.a == -1 and part.power.a == 0 and part.power.c:
+            mistakes.add(18)
+        if mistakes != set(part.mistakes):
+            values = {**part.__dict__, "mistakes": tuple(sorted(mistakes))}
+            reading.fits[name] = Fit(**values)
