@@ -11,7 +11,7 @@ export function num(x, digits = 4) {
   const short = String(x); // a number that was typed is shown as it was typed
   if (short.replace("-", "").length <= digits + 1 && size < 1e6) return minus(short);
   if (size < 1e-4 || size >= 1e6) return power(x, Math.max(digits - 2, 1));
-  const decimals = Math.max(0, Math.min(digits, digits - Math.floor(Math.log10(size)) - 1));
+  const decimals = Math.max(0, digits - Math.floor(Math.log10(size)) - 1);
   return minus(x.toFixed(decimals));
 }
 

@@ -23,6 +23,7 @@ import * as network from "./math/network.js";
 import * as parse from "./math/parse.js";
 import * as rounding from "./math/rounding.js";
 import * as rows from "./math/rows.js";
+import * as trainer from "./trainer.js";
 
 const live = document.getElementById("live");
 let announcing = 0;
@@ -171,4 +172,4 @@ store.notify();
 paint(remembered.get());
 
 /** The mathematics of this page, for the console. */
-globalThis.softgrad = { ...rows, ...rounding, ...broken, ...matcher, ...network, ...parse, state: store.get, encode, decode };
+globalThis.softgrad = { ...rows, ...trainer, ...rounding, ...broken, ...matcher, ...network, ...parse, state: store.get, encode, decode };

@@ -131,14 +131,15 @@ function drawArrows(pen, size, { network, grad, rate, model }, tones, ink, card)
   const reach = Math.max(...steps.map((v) => Math.hypot(...v))) * scale;
   const zoom = reach > 0 ? Math.max(1, Math.min(1e6, 0.16 / reach)) : 1;
   const at = ([x, y]) => [((x + 1) / 2) * size, ((1 - y) / 2) * size];
+  const bold = W.length > 6 ? 1.8 : 2.5;
   W.forEach((w, k) => {
     const tip = w.map((v) => v * scale);
     const tone = model === "linear" ? tones[k] : ink;
-    arrow(pen, at([0, 0]), at(tip), css(card, 0.85), 5.5);
-    arrow(pen, at([0, 0]), at(tip), css(tone), 2.5);
+    arrow(pen, at([0, 0]), at(tip), css(card, 0.85), bold + 3);
+    arrow(pen, at([0, 0]), at(tip), css(tone), bold);
     const goal = tip.map((v, d) => v + steps[k][d] * scale * zoom);
-    arrow(pen, at(tip), at(goal), css(card, 0.85), 5);
-    arrow(pen, at(tip), at(goal), css(ink), 2, [4, 3]);
+    arrow(pen, at(tip), at(goal), css(card, 0.85), bold + 2);
+    arrow(pen, at(tip), at(goal), css(ink), bold - 0.5, [4, 3]);
   });
   const gradient = Math.hypot(...grad.flatMap(({ W: G, b }) => [...G.flat(), ...b]));
   const weights = model === "linear" ? "the weights of each class" : "the weights of each hidden unit";

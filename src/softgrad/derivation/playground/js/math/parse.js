@@ -10,11 +10,16 @@ function valueOf(text) {
   return name === "nan" ? NaN : Number(text);
 }
 
-/** Half a unit of the last digit that was written: what the number may have been before. */
-function halfUnit(text) {
+function decimalsOf(text) {
+  const [digits] = text.toLowerCase().split("e");
+  return digits.includes(".") ? digits.length - digits.indexOf(".") - 1 : 0;
+}
+
+/** Half a unit of the last digit that is shown: what a number may have been before rounding. */
+function halfUnit(text, decimals) {
   const [digits, exponent] = text.toLowerCase().split("e");
-  if (!/\d/.test(digits)) return 0;
-  const decimals = digits.includes(".") ? digits.length - digits.indexOf(".") - 1 : 0;
+  // Whole numbers alone were hardly rounded to be that.
+  if (!/\d/.test(digits) || decimals === 0) return 0;
   return 0.5 * 10 ** (Number(exponent ?? 0) - decimals);
 }
 
@@ -29,12 +34,17 @@ export function parseRows(text) {
     .replace(/\w+\s*=\s*<[^>]*>/g, " ")
     .replace(/\w+\s*=\s*'[^']*'/g, " ")
     .replace(WORDS, " ");
-  const brackets = [...plain.matchAll(/[[(]([^[\]()]*)[\])]/g)].map((match) => match[1]);
-  const groups = brackets.some((group) => /\d|inf|nan/i.test(group)) ? brackets : plain.split(/[\n;]/);
-  return groups
+  // A row is the innermost pair of square brackets, else a tuple, else a line.
+  const within = (pattern) => [...plain.matchAll(pattern)].map((match) => match[1]);
+  const lists = within(/\[([^[\]]*)\]/g);
+  const tuples = within(/\(([^()]*,[^()]*)\)/g);
+  const groups = lists.length ? lists : tuples.length ? tuples : plain.split(/[\n;]/);
+  const rows = groups
     .map((group) => [...group.matchAll(NUMBER)].map(([number]) => number))
-    .filter((numbers) => numbers.length)
-    .map((numbers) => numbers.map((number) => ({ value: valueOf(number), half: halfUnit(number) })));
+    .filter((numbers) => numbers.length);
+  // All are shown to as many decimals as the longest: NumPy writes 0. and 0.5 beside 0.12345678.
+  const decimals = Math.max(0, ...rows.flat().map(decimalsOf));
+  return rows.map((numbers) => numbers.map((number) => ({ value: valueOf(number), half: halfUnit(number, decimals) })));
 }
 
 /** A batch of logits: rows of the same length, 2 to 20 finite numbers each. */

@@ -61,7 +61,7 @@ export function jacobianView(store) {
         cell.classList.toggle("on-cross", (a === i) !== (b === j));
         cell.tabIndex = a === i && b === j ? 0 : -1;
         cell.setAttribute("aria-label", `row ${a}, column ${b}: ${num(value)}`);
-        fill(cell, classes > WITH_NUMBERS ? "" : fixed(value, 3));
+        fill(cell, classes > WITH_NUMBERS ? "" : value === 0 ? "0" : fixed(value, 3));
       }),
     );
     sums.forEach((cell, a) => {

@@ -44,7 +44,7 @@ export function sigmoidView(store) {
     fill(
       text,
       h("span", { class: "frac" }, h("span", { class: "num" }, h("var", {}, "p"), sub(a)), h("span", { class: "den" }, h("var", {}, "p"), sub(a), " + ", h("var", {}, "p"), sub(b))),
-      h("span", { class: "op" }, "="), "σ(", h("var", {}, "x"), sub(a), " − ", h("var", {}, "x"), sub(b), over, ")", h("span", { class: "op" }, "="),
+      h("span", { class: "op" }, "="), h("span", { class: "whole" }, "σ(", h("var", {}, "x"), sub(a), " − ", h("var", {}, "x"), sub(b), over, ")"), h("span", { class: "op" }, "="),
       `σ(${num(d, 3)})`, h("span", { class: "op" }, "="), h("b", {}, num(share)),
     );
     const reach = Math.max(6, Math.ceil(Math.abs(d) + 1));

@@ -180,7 +180,7 @@ export function trainingView(store, announce) {
     const shown = drawPlane(canvas, training, { ...state, cursor });
     fill(
       arrowNote,
-      h("span", { class: "arrow-key" }, h("i", { class: "weights" }), shown.weights),
+      h("span", { class: "arrow-key" }, h("i", { class: `weights ${state.model}` }), shown.weights),
       h("span", { class: "arrow-key" }, h("i", { class: "step" }), `the next step −η ∂L/∂W, ${num(shown.zoom, 2)} times as long`),
     );
     const figure = (name, value, unit) => h("div", {}, h("span", { class: "label" }, name), h("b", {}, value), h("span", { class: "unit" }, unit));
@@ -193,7 +193,8 @@ export function trainingView(store, announce) {
       figure("Steps", String(training.steps), `‖gradient‖ ${num(shown.gradient, 2)}`),
     );
     const { history } = training;
-    const end = Math.max(20, history.at(-1)?.[0] ?? 0);
+    const end = Math.max(20, training.steps);
+    const now = [training.steps, training.loss];
     const top = Math.max(chance * 1.1, ...history.map(([, v]) => (Number.isFinite(v) ? v : 0)));
     fill(
       curve,
@@ -201,8 +202,8 @@ export function trainingView(store, announce) {
         width: 380, height: 190,
         x: { min: 0, max: end, ticks: [[0, "0"], [end, String(end)]], label: "steps" },
         y: { min: 0, max: top, ticks: [[0, "0"], [chance, num(chance, 2)]] },
-        curves: [{ points: history }],
-        marks: history.length ? [{ x: history.at(-1)[0], y: history.at(-1)[1] }] : [],
+        curves: [{ points: [...history, now] }],
+        marks: empty ? [] : [{ x: now[0], y: now[1] }],
         label: `Loss over the steps: ${num(training.loss, 3)} after ${training.steps}`,
       }),
     );
