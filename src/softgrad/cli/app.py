@@ -213,6 +213,19 @@ def info() -> None:
     info_command()
 
 
+@app.command()
+def playground(
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Write and open a page on which logits can be moved and every derivative seen."""
+    from softgrad.cli.playground import playground_command
+
+    playground_command(out, show)
+
+
 # Numbers may be negative: anything unknown that starts with a dash is taken as a number first.
 @app.command(context_settings={"ignore_unknown_options": True})
 def softmax(

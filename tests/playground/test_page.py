@@ -1,0 +1,214 @@
+"""The file as a whole: alone, shareable, for every screen and reader, and the command that writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softgrad.derivation.playground.modules import bundle
+from tests.cli.command import softgrad
+from tests.playground.test_bench import settle, state
+
+VIEWS = ["explore", "break", "predict", "check", "copy", "train"]
+TWENTY = ",".join(str(k / 4 - 2) for k in range(20))
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    out = tmp_path / "my page.html"
+    done = softgrad("playground", "--out", out, "--no-open")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"wrote {out}\n"
+    assert out.read_text("utf-8").startswith("<!doctype html>")
+    for wrong, words in ((tmp_path, "is a folder"), (tmp_path / "no" / "page.html", "There is no folder")):
+        done = softgrad("playground", "--out", wrong, "--no-open")
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
+def test_the_command_opens_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import webbrowser
+
+    from softgrad.cli.app import run
+
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    assert run(["playground"]) == 0
+    path = Path(capsys.readouterr().out.removeprefix("wrote ").strip())
+    assert opened == [path.as_uri()]
+    assert path.is_file()
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    assert run(["playground", "--out", str(tmp_path / "p.html")]) == 0
+    assert "open the file yourself" in capsys.readouterr().out
+
+
+def test_the_page_needs_nothing_from_elsewhere(page_file: Path) -> None:
+    text = page_file.read_text("utf-8")
+    assert "default-src 'none'" in text
+    assert not re.findall(r"""(?:src|href)=["']?(?!data:|#)""", text.split("<script")[0])
+    addresses = set(re.findall(r"https?://[^\s\"'`)]+", text))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
+    assert "softgrad 1.2.3." in text
+    assert len(text) < 400_000
+
+
+def test_modules_become_one_script(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import { b as c } from "./deep/b.js";\nimport * as all from "./deep/b.js";\nlog(c, all.b);\n')
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "b.js").write_text("const hidden = 1;\nexport const b = hidden;\nexport function f() {}\n")
+    script = bundle(tmp_path, "a.js")
+    assert script.index('modules["deep/b.js"]') < script.index('modules["a.js"]')
+    assert script.count("const hidden") == 1
+    assert 'const { b: c } = modules["deep/b.js"]' in script
+    assert "return { b, f }" in script
+    (tmp_path / "deep" / "b.js").write_text('import { a } from "../a.js";\n')
+    with pytest.raises(ValueError, match="circle"):
+        bundle(tmp_path, "a.js")
+    (tmp_path / "c.js").write_text("export default 3;\n")
+    with pytest.raises(ValueError, match="export default"):
+        bundle(tmp_path, "c.js")
+
+
+# --- The address ----------------------------------------------------------------------------------
+
+
+def test_the_address_holds_everything(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.get_by_role("button", name="One class more").click()
+    page.get_by_role("textbox", name="Logit of class 4").fill("0.123456789")
+    settle(page)
+    page.get_by_role("button", name="Add a row").click()
+    page.get_by_role("radio", name="Soft").click()
+    page.get_by_role("button", name="Mask and weights").click()
+    page.get_by_role("checkbox", name="Class 1 takes part").uncheck()
+    page.get_by_role("textbox", name="Weight of class 0").fill("2.5")
+    page.get_by_label("Temperature, as a number").fill("0.75")
+    page.locator(".heat td[data-i='2'][data-j='3']").hover()
+    page.get_by_label("First class").select_option("3")
+    page.get_by_role("radio", name="float32").click()
+    page.get_by_role("tab", name="Break it").click()
+    page.get_by_role("switch", name="Double softmax").click()
+    page.get_by_role("tab", name="Check yours").click()
+    page.get_by_role("textbox", name="Your numbers").fill("[0.1, −2 & 3%]")
+    page.get_by_role("radio", name="sum").click()
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("radio", name="One hidden layer").click()
+    page.locator("canvas.plane").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="One step").click()
+    mine = state(page)
+    page.wait_for_function("location.hash.includes('steps=1')")
+    address = page.evaluate("location.hash")
+    other = open_page(address.removeprefix("#"))
+    assert state(other) == mine
+    assert other.locator(".train .versus").inner_text() == page.locator(".train .versus").inner_text()
+
+
+def test_share_copies_the_address(open_page: Callable[..., Any]) -> None:
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("textbox", name="Logit of class 0").fill("7")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Link copied").wait_for()
+    assert "#x=7,1,0.1,-1&y=0" in page.evaluate("navigator.clipboard.readText()")
+    page.get_by_role("button", name="Reset").click()
+    assert state(page)["logits"] == [[2, 1, 0.1, -1]]
+
+
+def test_an_address_that_cannot_be_read_is_no_error(open_page: Callable[..., Any]) -> None:
+    bad = "x=1,two&y=9&temperature=-1&mask=0000&w=1&view=nowhere&pair=0,0&data=%E0%A4%A&rate=0&step=&row=7&q=1;2"
+    page = open_page(bad)
+    assert state(page) == page.evaluate("softgrad.decode('').state")
+    assert page.evaluate("text => softgrad.decode(text).refused.length", bad) == 11
+    page.get_by_text("could not be read in full").wait_for(state="attached")
+
+
+# --- Readers and screens --------------------------------------------------------------------------
+
+
+def test_everything_has_a_name(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    for view in VIEWS:
+        page.locator(f"#tab-{view}").click()
+        settle(page)
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll("button, input, select, textarea, [tabindex='0'], [role=img]")]
+                .filter(node => node.offsetParent !== null || node.ownerSVGElement === null && node.getClientRects().length)
+                .filter(node => !(node.getAttribute("aria-label") || node.getAttribute("aria-labelledby")
+                    || node.textContent.trim() || (node.labels && [...node.labels].some(l => l.textContent.trim()))))
+                .map(node => node.outerHTML.slice(0, 120))"""
+        )
+        assert nameless == [], view
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(node => node.id)")
+    assert len(ids) == len(set(ids))
+    referred = page.evaluate(
+        "[...document.querySelectorAll('[aria-labelledby], [aria-controls]')]"
+        ".flatMap(node => [node.getAttribute('aria-labelledby'), node.getAttribute('aria-controls')]).filter(Boolean)"
+    )
+    assert set(referred) <= set(ids)
+    assert page.locator("h1").count() == 1
+
+
+def test_the_whole_page_by_keyboard(page: Any) -> None:
+    page.locator("#tab-explore").focus()
+    page.keyboard.press("ArrowRight")
+    assert state(page)["view"] == "break"
+    assert page.evaluate("document.activeElement.id") == "tab-break"
+    page.get_by_role("switch", name="Diagonal only").focus()
+    page.keyboard.press("Space")
+    assert state(page)["breaks"] == ["diagonal"]
+    page.locator("#tab-break").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_role("radio", name="float64").focus()
+    page.keyboard.press("ArrowRight")
+    assert state(page)["precision"] == "float32"
+    # Tab goes from the tabs through the bench: nothing holds the focus.
+    page.locator("#theme").focus()
+    visited = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        visited.add(page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"))
+    assert {"Logit of class 0", "Probability of class 3", "Temperature", "Add a row"} <= visited
+
+
+@pytest.mark.parametrize("width", [390, 320, 820])
+def test_narrow_screens_do_not_scroll_sideways(open_page: Callable[..., Any], width: int) -> None:
+    page = open_page(f"x={TWENTY};{TWENTY}&y=3,4&w={','.join(['1'] * 20)}&break=double", viewport={"width": width, "height": 844})
+    for view in VIEWS:
+        page.locator(f"#tab-{view}").click()
+        settle(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_light_and_dark(open_page: Callable[..., Any]) -> None:
+    page = open_page(color_scheme="dark")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(colour) == "rgb(18, 22, 29)"
+    page.get_by_role("button", name="Light colours").click()
+    assert page.evaluate(colour) == "rgb(246, 247, 249)"
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Dark colours").click()
+    assert page.evaluate(colour) == "rgb(18, 22, 29)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(open_page: Callable[..., Any], scheme: str) -> None:
+    """Contrast of the colours that carry text, as WCAG 2.1 has it: 4.5 at least."""
+    page = open_page(color_scheme=scheme)
+    pairs = [("ink", "card"), ("muted", "card"), ("muted", "page"), ("muted", "sunken"), ("accent", "card"),
+             ("accent", "accent-soft"), ("on-accent", "accent"), ("warm", "card"), ("good", "good-soft"), ("warm", "warm-soft"), ("ink", "lit")]  # fmt: skip
+    ratio = """([a, b]) => {
+        const node = document.body.appendChild(document.createElement("i"));
+        const light = name => {
+            node.style.color = `var(--${name})`;
+            const [r, g, b] = getComputedStyle(node).color.match(/[\\d.]+/g).map(Number)
+                .map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+        return (x + 0.05) / (y + 0.05);
+    }"""
+    poor = {pair: round(value, 2) for pair in pairs if (value := page.evaluate(ratio, list(pair))) < 4.5}
+    assert poor == {}
