@@ -212,6 +212,7 @@ class _Session:
         """The cheapest explanation over all conventions in which the function works."""
         best: Reading | None = None
         worked: set[tuple[Any, ...]] = set()
+        open_: list[Reading] = []
         ways = [
             c
             for c in conventions(self.subject, kind, self.layout)
@@ -234,9 +235,13 @@ class _Session:
             worked.add(form)
             fit(kind, reading, self.squared)
             if not reading.explained:
-                self._loosely(kind, reading)
+                open_.append(reading)
             if best is None or reading.cost < best.cost:
                 best = reading
+        if best is not None and not best.explained:
+            for reading in open_[:3]:
+                self._loosely(kind, reading)
+            best = min(open_, key=lambda r: r.cost)
         if kind.has_target and not kind.binary and (best is None or not best.explained):
             return self._labels_from_one(kind, ways) or best
         return best

@@ -179,17 +179,18 @@ _OPTION_NAMES = {
 def named_role(kind: Kind, parameter: str) -> str | None:
     """The role that a parameter's name gives it in this kind of function."""
     wanted = (*kind.roles, *(("labels", "alpha") if kind.family == "distillation" else ()))
-    for exact in (True, False):
-        name = parameter if exact else parameter.lower().strip("_")
-        for role in wanted:
-            if name in _ROLE_NAMES[role].split():
-                return role
-        if exact and kind.name == "sigmoid_grad" and name in _ROLE_NAMES["g"].split():
-            return "g"
-    for role, names in _OPTION_NAMES.items():
-        if parameter in names.split() and role not in wanted:
+    names = dict.fromkeys(wanted)
+    options = [role for role in _OPTION_NAMES if role not in wanted]
+    for role in names:
+        if parameter in _ROLE_NAMES[role].split():
             return role
-    return None
+    if kind.name == "sigmoid_grad" and parameter in _ROLE_NAMES["g"].split():
+        return "g"
+    for role in options:
+        if parameter in _OPTION_NAMES[role].split():
+            return role
+    plain = parameter.lower().strip("_")
+    return next((role for role in names if plain in _ROLE_NAMES[role].split()), None)
 
 
 def means_probabilities(parameter: str | None) -> bool | None:

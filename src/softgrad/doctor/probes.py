@@ -7,6 +7,7 @@ the function wants instead (columns, one-hot, lists, tensors) is the business of
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Probe:
         return replace(self, **pick)
 
 
+@cache
 def random(rows: int, classes: int, seed: int, temperature: float = 1.0) -> Probe:
     """Asymmetric rows of ordinary size; every class that fits is somebody's target."""
     rng = np.random.default_rng([rows, classes, seed])
@@ -69,6 +71,7 @@ def random(rows: int, classes: int, seed: int, temperature: float = 1.0) -> Prob
     )
 
 
+@cache
 def random_binary(rows: int, seed: int) -> Probe:
     """Log-odds and answers."""
     rng = np.random.default_rng([rows, seed])
