@@ -1,13 +1,9 @@
-// The border between NumPy arrays and the kernels.
-//
-// Strict: exact ndarrays of native, aligned float32 or float64. Whatever a function does not take
-// it answers with NotImplemented, and Python's general path converts or explains. Nothing is
-// converted here. The calls use CPython's fast-call convention and NumPy's C API: a call costs 0.1
-// us.
+// The functions of rows, and the list of all functions on arrays. See arrays.hpp.
 #include "functions.hpp"
 
 #include <cmath>
 
+#include "activations.hpp"
 #include "arrays.hpp"
 
 namespace softgrad {
@@ -114,52 +110,6 @@ PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
     });
   });
   return result ? PyArray_Return(as_array(result)) : nullptr;
-}
-
-PyObject* py_sigmoid(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (wrong_count("sigmoid", n, 1, 3)) return nullptr;
-  if (!is_floats(args[0])) return not_taken();
-  PyArrayObject* x = as_array(args[0]);
-  long order = 0;
-  if (n > 1) {
-    if (!PyLong_CheckExact(args[1])) return not_taken();
-    order = PyLong_AsLong(args[1]);
-    if (order < 0 || order > 2) {
-      PyErr_Clear();
-      return not_taken();
-    }
-  }
-  bool failed;
-  PyArrayObject* y = output_like(x, n > 2 ? args[2] : nullptr, &failed);
-  if (!y) return failed ? nullptr : not_taken();
-  // Elementwise: any order of memory that both share will do, rows otherwise.
-  return finish(y, [&] {
-    WithoutGil release(PyArray_SIZE(x));
-    with_type(x, [&]<class T>() {
-      const T* from = static_cast<const T*>(PyArray_DATA(x));
-      T* to = static_cast<T*>(PyArray_DATA(y));
-      const bool both_c = PyArray_IS_C_CONTIGUOUS(x) && PyArray_IS_C_CONTIGUOUS(y);
-      const bool both_f = PyArray_IS_F_CONTIGUOUS(x) && PyArray_IS_F_CONTIGUOUS(y);
-      if (both_c || both_f) {
-        sigmoid<T>(static_cast<int>(order), from, to, PyArray_SIZE(x));
-        return;
-      }
-      const int axis = PyArray_NDIM(x) - 1;
-      const Layout a = layout_of<T>(x, axis), b = layout_of<T>(y, axis);
-      constexpr long strip = 1024;
-      T buffer[strip];
-      for (long r = 0; r < a.rows; r++) {
-        const T* p = from + a.offset(r);
-        T* q = to + b.offset(r);
-        for (long c = 0; c < a.classes; c += strip) {
-          const long k = a.classes - c < strip ? a.classes - c : strip;
-          for (long i = 0; i < k; i++) buffer[i] = p[(c + i) * a.class_stride];
-          kernels_for<T>().sigmoid(static_cast<int>(order), buffer, buffer, k);
-          for (long i = 0; i < k; i++) q[(c + i) * b.class_stride] = buffer[i];
-        }
-      }
-    });
-  });
 }
 
 // cross_entropy(x, target, axis, row_weight, class_weight, label_smoothing, temperature,
@@ -304,7 +254,8 @@ PyMethodDef array_functions[] = {
     fast("center", py_center),
     fast("log_softmax_vjp", py_log_softmax_vjp),
     fast("dot", py_dot),
-    fast("sigmoid", py_sigmoid),
+    fast("activation", py_activation),
+    fast("sparsemax", py_sparsemax),
     fast("cross_entropy", py_cross_entropy),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -8,9 +8,11 @@
 
 #include <cstdlib>
 
+#include "activations.hpp"
 #include "functions.hpp"
 #include "linear.hpp"
 #include "losses.hpp"
+#include "optimizers.hpp"
 #include "recycle.hpp"
 #include "softgrad/dispatch.hpp"
 #include "softgrad/parallel.hpp"
@@ -43,7 +45,11 @@ NB_MODULE(_native, m) {
   for (PyMethodDef* functions : {softgrad::array_functions, softgrad::loss_functions})
     if (PyModule_AddFunctions(m.ptr(), functions) < 0) throw nb::python_error();
 
+  nb::list names;
+  for (const char* name : softgrad::activation_names) names.append(name);
+  m.attr("activations") = nb::tuple(names);  // what `activation` is told by its position
   softgrad::add_linear(m);
+  softgrad::add_optimizers(m);
 
   m.attr("openmp") = softgrad::has_openmp();
   m.def("set_num_threads", &softgrad::set_num_threads);

@@ -1,30 +1,32 @@
 // The kernels of one instruction set; compiled once per set with SOFTGRAD_ISA naming it.
 #include "softgrad/cross_entropy.hpp"
 #include "softgrad/products.hpp"
-#include "softgrad/sigmoid.hpp"
 
 #define SOFTGRAD_STRING2(a) #a
 #define SOFTGRAD_STRING(a) SOFTGRAD_STRING2(a)
 
 namespace softgrad::SOFTGRAD_ISA {
 
-const LinearTable& linear_table();  // kernels_linear.cpp
-const LossTable& loss_table();      // kernels_losses.cpp
+const LinearTable& linear_table();          // kernels_linear.cpp
+const ActivationTable& activation_table();  // kernels_activations.cpp
+const LossTable& loss_table();              // kernels_losses.cpp
+const OptimizerTable& optimizer_table();    // kernels_optimizers.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
-  return {normalize<T>,     logsumexp<T>,
-          cross_entropy<T>, cross_entropy_dense<T>,
-          target_mass<T>,   product<T>,
-          dot<T>,           sigmoid<T>,
-          block_sum<T>,     careful_block_sum<T>,
-          block_max<T>,     join<T>,
-          needs_care<T>,    emit<T>};
+  return {normalize<T>, logsumexp<T>,  cross_entropy<T>, cross_entropy_dense<T>, target_mass<T>,
+          product<T>,   dot<T>,        block_sum<T>,     careful_block_sum<T>,   block_max<T>,
+          join<T>,      needs_care<T>, emit<T>};
 }
 
 const KernelTable& table() {
-  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA), kernels<float>(),
-                                    kernels<double>(), &linear_table, &loss_table};
+  static constexpr KernelTable t = {SOFTGRAD_STRING(SOFTGRAD_ISA),
+                                    kernels<float>(),
+                                    kernels<double>(),
+                                    &linear_table,
+                                    &activation_table,
+                                    &loss_table,
+                                    &optimizer_table};
   return t;
 }
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from softgrad._threads import get_num_threads, num_threads, set_num_threads
-from softgrad.functions.activations import sigmoid
+from softgrad.functions.activations import identity, log_sigmoid, sigmoid, softplus, softsign, tanh
 from softgrad.functions.binary import (
     binary_cross_entropy,
     binary_cross_entropy_probabilities,
@@ -28,10 +28,14 @@ from softgrad.functions.binary import (
 from softgrad.functions.classification import categorical_cross_entropy, multiclass_hinge, nll
 from softgrad.functions.divergences import distillation, kl_divergence
 from softgrad.functions.focal import focal
+from softgrad.functions.gates import gelu, gelu_tanh, mish, silu
 from softgrad.functions.logsumexp import logsumexp
 from softgrad.functions.losses import cross_entropy
+from softgrad.functions.rectifiers import elu, leaky_relu, relu, selu
 from softgrad.functions.regression import absolute_error, half_squared_error, huber, squared_error
 from softgrad.functions.softmax import log_softmax, softmax
+from softgrad.functions.softmin import softmin
+from softgrad.functions.sparsemax import sparsemax
 
 if TYPE_CHECKING:
     from softgrad._info import info, show_info
@@ -55,26 +59,41 @@ __all__ = [
     "cross_entropy",
     "distillation",
     "examine",
+    "elu",
     "expected_calibration_error",
     "explain",
     "focal",
+    "gelu",
+    "gelu_tanh",
     "get_num_threads",
     "half_squared_error",
     "huber",
+    "identity",
     "info",
     "kl_divergence",
+    "leaky_relu",
+    "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "mish",
     "multiclass_hinge",
     "nll",
     "num_threads",
     "reliability_diagram",
+    "relu",
+    "selu",
     "set_num_threads",
     "show_info",
     "sigmoid",
     "sigmoid_focal",
+    "silu",
     "softmax",
+    "softmin",
+    "softplus",
+    "softsign",
+    "sparsemax",
     "squared_error",
+    "tanh",
 ]
 
 _LAZY = {

@@ -174,6 +174,11 @@ def temperature(value: object) -> float:
     return number(value, "temperature", accepted, lambda t: 1e-150 <= t <= 1e150)
 
 
+def factor(value: object, name: str) -> float:
+    """A number that results are multiplied by: small enough that float32 does not overflow."""
+    return number(value, name, "a number from -1e6 to 1e6", lambda f: -1e6 <= f <= 1e6)
+
+
 def label_smoothing(value: object) -> float:
     return number(value, "label_smoothing", "a number in 0..1", lambda eps: 0.0 <= eps <= 1.0)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 _Floats = NDArray[Any]
 
 openmp: bool
+activations: tuple[str, ...]  # the functions that `activation` knows, by position
 
 def softmax(x: object, axis: int = -1, temperature: float = 1.0, out: object = None, /) -> Any: ...
 def log_softmax(
@@ -24,7 +25,17 @@ def log_softmax_vjp(
     p: object, g: object, axis: int = -1, scale: float = 1.0, out: object = None, /
 ) -> Any: ...
 def dot(p: object, g: object, axis: int = -1, /) -> Any: ...
-def sigmoid(x: object, order: int = 0, out: object = None, /) -> Any: ...
+def activation(
+    function: int,
+    order: int,
+    parameter: float,
+    x: object,
+    g: object = None,
+    v: object = None,
+    out: object = None,
+    /,
+) -> Any: ...
+def sparsemax(x: object, axis: int = -1, out: object = None, /) -> Any: ...
 def cross_entropy(
     x: object,
     target: object,
@@ -134,6 +145,30 @@ class LinearRows:
         log_probability: NDArray[np.float64],
     ) -> tuple[float, float]: ...
 
+def sgd_step(
+    w: NDArray[Any],
+    g: NDArray[Any],
+    velocity: NDArray[Any] | None,
+    size: float,
+    momentum: float,
+    nesterov: bool,
+    decay: float,
+    scale: float,
+) -> None: ...
+def adam_step(
+    w: NDArray[Any],
+    g: NDArray[Any],
+    m: NDArray[Any],
+    v: NDArray[Any],
+    size: float,
+    inverse_root: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    decay: float,
+    shrink: float,
+    scale: float,
+) -> None: ...
 def set_num_threads(n: int, /) -> None: ...
 def get_num_threads() -> int: ...
 def instruction_set() -> str: ...

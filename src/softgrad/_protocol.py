@@ -3,7 +3,7 @@
 A new function is one class with one instance. It derives from
 
 - `Differentiable`, if it maps rows to rows or to numbers, and implements every member;
-- `Elementwise`, if it maps each number by itself, and implements one method;
+- `Elementwise`, if it maps each number by itself, and has a kernel of its name;
 - `Loss`, if it compares an input with a target; the members of losses that are sums over rows are
   written in `softgrad.functions._members`.
 
@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Unpack, final
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, ClassVar, NamedTuple, Unpack, final
 
 import numpy as np
 
-from softgrad import _checks
+from softgrad import _checks, _native
 from softgrad._typing import Array, ArrayLike, LossOptions, Value
+from softgrad.errors import OptionTypeError
 
 
 class _Function(ABC):
@@ -103,25 +106,34 @@ class Differentiable(_Function):
         """The derivative of vjp(x, g) in direction v."""
 
 
+class Parameter(NamedTuple):
+    """An option of an elementwise function: one number, the same in every member."""
+
+    name: str
+    default: float
+    check: Callable[[object], float]
+
+
 class Elementwise(Differentiable):
     """A function of each number by itself; its Jacobian is diagonal.
 
-    A subclass implements ``_kernel``; everything else follows from it.
+    A subclass has a ``name`` that the kernels know, and may declare a ``_parameter``, which every
+    member then takes as a keyword; everything else follows from these.
     """
 
     elementwise = True
+    _parameter: ClassVar[Parameter | None] = None
+    _kernel: ClassVar[int]
 
-    @staticmethod
-    @abstractmethod
-    def _kernel(x: Any, order: int, out: Any, /) -> Any:
-        """f, f' or f'' (order 0, 1 or 2) of float32 or float64; NotImplemented for all else."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._kernel = _native.activations.index(cls.name)
+        for member in ("__call__", "vjp", "jvp", "jacobian", "hvp"):
+            setattr(cls, member, _with_signature(getattr(Elementwise, member), cls._parameter))
 
-    def __call__(self, x: ArrayLike, /, *, out: Array | None = None) -> Array:
+    def __call__(self, x: ArrayLike, /, *, out: Array | None = None, **parameter: float) -> Array:
         """Return f(x), of the shape of ``x``."""
-        value: Array = self._kernel(x, 0, out)
-        if value is not NotImplemented:
-            return value
-        return self._derivative(x, 0, None, (), out)
+        return self._times(0, x, (), None, out, parameter)
 
     @final
     def vjp(
@@ -132,12 +144,13 @@ class Elementwise(Differentiable):
         *,
         value: ArrayLike | None = None,
         out: Array | None = None,
+        **parameter: float,
     ) -> Array:
         """Return g f'(x), of the shape of ``x``, for a cotangent ``g`` of that shape.
 
         ``value`` is accepted for symmetry; f' is computed from ``x``, which keeps all digits.
         """
-        return self._derivative(x, 1, value, (("g", g),), out)
+        return self._times(1, x, (("g", g),), value, out, parameter)
 
     @final
     def jvp(
@@ -148,22 +161,29 @@ class Elementwise(Differentiable):
         *,
         value: ArrayLike | None = None,
         out: Array | None = None,
+        **parameter: float,
     ) -> Array:
         """Return f'(x) v, of the shape of ``x``, for a tangent ``v`` of that shape.
 
         ``value`` is accepted for symmetry; f' is computed from ``x``, which keeps all digits.
         """
-        return self._derivative(x, 1, value, (("v", v),), out)
+        return self._times(1, x, (("v", v),), value, out, parameter)
 
     @final
     def jacobian(
-        self, x: ArrayLike, /, *, value: ArrayLike | None = None, out: Array | None = None
+        self,
+        x: ArrayLike,
+        /,
+        *,
+        value: ArrayLike | None = None,
+        out: Array | None = None,
+        **parameter: float,
     ) -> Array:
         """Return the diagonal of the Jacobian, f'(x), of the shape of ``x``; all else is 0.
 
         ``value`` is accepted for symmetry; f' is computed from ``x``, which keeps all digits.
         """
-        return self._derivative(x, 1, value, (), out)
+        return self._times(1, x, (), value, out, parameter)
 
     @final
     def hvp(
@@ -175,32 +195,77 @@ class Elementwise(Differentiable):
         *,
         value: ArrayLike | None = None,
         out: Array | None = None,
+        **parameter: float,
     ) -> Array:
         """Return g f''(x) v, the derivative of ``vjp(x, g)`` in direction ``v``.
 
         ``value`` is accepted for symmetry; f'' is computed from ``x``, which keeps all digits.
         """
-        return self._derivative(x, 2, value, (("g", g), ("v", v)), out)
+        return self._times(2, x, (("g", g), ("v", v)), value, out, parameter)
 
-    def _derivative(
+    def _times(
         self,
-        x: ArrayLike,
         order: int,
-        value: ArrayLike | None,
+        x: ArrayLike,
         factors: tuple[tuple[str, ArrayLike], ...],
+        value: ArrayLike | None,
         out: Array | None,
+        given: dict[str, float],
     ) -> Array:
-        """The derivative of this order times the factors."""
+        """The derivative of this order times the factors, in one pass."""
+        number = self._number(given) if given or self._parameter is not None else 0.0
+        if value is None or _same_kind(value, x):
+            g = factors[0][1] if factors else None
+            v = factors[1][1] if len(factors) > 1 else None
+            result: Array = _native.activation(self._kernel, order, number, x, g, v, out)
+            if result is not NotImplemented:
+                return result
         array, dtype = _checks.floats(x, "x")
         companions = factors if value is None else (*factors, ("value", value))
         arrays = [
             _checks.floats_like(a, name, array.shape, array.dtype, "x") for name, a in companions
         ]
-        result: Array = self._kernel(np.atleast_1d(array), order, None).reshape(array.shape)
-        with np.errstate(invalid="ignore", over="ignore"):
-            for factor in arrays[: len(factors)]:
-                np.multiply(result, factor, out=result)
-        return deliver(result, dtype, out)
+        # The kernels take arrays of at least one axis.
+        operands = [np.atleast_1d(a) for a in (array, *arrays[: len(factors)])]
+        result = _native.activation(self._kernel, order, number, *operands)
+        return deliver(result.reshape(array.shape), dtype, out)
+
+    def _number(self, given: dict[str, float]) -> float:
+        known = self._parameter
+        unknown = [name for name in given if known is None or name != known.name]
+        if unknown:
+            accepted = "out" if known is None else f"{known.name} and out"
+            raise OptionTypeError(
+                f"{self.name} has no option {unknown[0]!r}; accepted are {accepted}."
+            )
+        assert known is not None
+        return known.check(given.get(known.name, known.default))
+
+
+def _same_kind(value: ArrayLike, x: ArrayLike) -> bool:
+    """Whether ``value`` can be f(x) without a closer look."""
+    return (
+        type(value) is np.ndarray
+        and type(x) is np.ndarray
+        and value.shape == x.shape
+        and value.dtype == x.dtype
+    )
+
+
+def _with_signature(member: Any, parameter: Parameter | None) -> Any:
+    """A copy of a member whose signature names the parameter, for ``help`` and ``options``."""
+    copy = FunctionType(member.__code__, member.__globals__, member.__name__)
+    copy.__kwdefaults__ = member.__kwdefaults__
+    copy.__doc__, copy.__qualname__ = member.__doc__, member.__qualname__
+    signature = inspect.signature(member)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    if parameter is not None:
+        option = inspect.Parameter(
+            parameter.name, inspect.Parameter.KEYWORD_ONLY, default=parameter.default
+        )
+        parameters.insert(-1, option)
+    copy.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return copy
 
 
 class Loss(_Function):

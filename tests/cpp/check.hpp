@@ -214,5 +214,6 @@ struct Truth {
 void check_rows(const softgrad::KernelTable& table);
 void check_batches();
 void check_linear(const softgrad::KernelTable& table);
+void check_optimizers(const softgrad::KernelTable& table);
 
 }  // namespace check

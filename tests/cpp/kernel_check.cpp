@@ -227,36 +227,12 @@ void check_rows_of(const softgrad::Kernels<T>& kernels, const std::string& name)
       }
 }
 
-template <class T>
-void check_sigmoid(const softgrad::Kernels<T>& kernels, const std::string& name) {
-  for (long n : {0L, 1L, 7L, 15L, 16L, 17L, 33L, 1000L}) {
-    context = name + " sigmoid n=" + std::to_string(n);
-    Exactly<T> x{std::size_t(n)}, y{std::size_t(n)};
-    for (std::size_t i = 0; i < x.size(); i++) {
-      const double special[] = {0.0, -0.0, inf, -inf, nan, 1e30, -1e30, 1e-300};
-      x[i] = T(i % 3 == 2 ? special[i / 3 % 8] : std::sin(double(i)) * 120);
-    }
-    for (int order : {0, 1, 2}) {
-      kernels.sigmoid(order, x.data(), y.data(), n);
-      for (std::size_t i = 0; i < x.size(); i++) {
-        const Real e = std::exp(-std::abs(Real(x[i]))), s = (x[i] >= 0 ? 1 : e) / (1 + e);
-        const Real slope = e / ((1 + e) * (1 + e));
-        const Real values[] = {s, slope, -slope * std::tanh(Real(x[i]) / 2)};
-        const Real wanted = std::isnan(x[i]) ? Real(nan) : values[order];
-        close<T>("sigmoid", y[i], wanted, wanted, 3.01);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 void check_rows(const softgrad::KernelTable& table) {
   const std::string name = table.name;
   check_rows_of<float>(table.f32, name + " float");
   check_rows_of<double>(table.f64, name + " double");
-  check_sigmoid<float>(table.f32, name + " float");
-  check_sigmoid<double>(table.f64, name + " double");
 }
 
 }  // namespace check
@@ -267,6 +243,7 @@ int main() {
     check::check_rows(softgrad::active_kernels());
     check::check_batches();
     check::check_linear(softgrad::active_kernels());
+    check::check_optimizers(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());
   }
   if (softgrad::set_instruction_set("avx1024")) check::fail("unknown set accepted", 1, 0);

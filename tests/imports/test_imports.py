@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 import softgrad as sg
+from softgrad.functions import ACTIVATIONS
 
 PUBLIC = {
-    "softmax",
-    "log_softmax",
     "logsumexp",
-    "sigmoid",
+    *ACTIVATIONS,
     "cross_entropy",
     "SoftmaxRegression",
     "TemperatureScaling",
@@ -30,7 +29,7 @@ PUBLIC = {
     "show_info",
     "__version__",
 }
-FUNCTIONS = ["softmax", "log_softmax", "logsumexp", "sigmoid"]
+FUNCTIONS = [*ACTIVATIONS, "logsumexp"]
 
 
 def modules_after(statement: str) -> set[str]:

@@ -16,7 +16,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 import softgrad as sg
+from softgrad._protocol import Elementwise
 from softgrad._reference import activations, losses, rows
+from softgrad.functions import ACTIVATIONS
 
 Array = NDArray[Any]
 
@@ -98,20 +100,27 @@ _MAKE: dict[str, Callable[[Generator, Array, Any], Array]] = {
 }
 
 
-def _row_members(name: str, function: Any) -> list[Member]:
-    def reference(member: str) -> Any:
-        return getattr(rows, member)
+_ROW = frozenset({"axis", "temperature", "where"})
+_LSE = frozenset({"axis", "where"})
+_NONE: frozenset[str] = frozenset()
+
+
+def _row_members(name: str, function: Any, options: frozenset[str] = _ROW) -> list[Member]:
+    def member(dotted: str, companions: tuple[str, ...], result: str) -> Member:
+        call = getattr(function, dotted) if dotted else function
+        title = f"{name}.{dotted}" if dotted else name
+        reference = getattr(rows, title.replace(".", "_"))
+        return Member(title, call, reference, companions, result, options)
 
     return [
-        Member(name, function, reference(name)),
-        Member(f"{name}.vjp", function.vjp, reference(f"{name}_vjp"), ("entries",)),
-        Member(f"{name}.jvp", function.jvp, reference(f"{name}_jvp"), ("entries",)),
-        Member(f"{name}.hvp", function.hvp, reference(f"{name}_hvp"), ("entries", "entries")),
-        Member(f"{name}.jacobian", function.jacobian, reference(f"{name}_jacobian"), (), "square"),
+        member("", (), "like x"),
+        member("vjp", ("entries",), "like x"),
+        member("jvp", ("entries",), "like x"),
+        member("hvp", ("entries", "entries"), "like x"),
+        member("jacobian", (), "square"),
     ]
 
 
-_LSE = frozenset({"axis", "where"})
 _LOGSUMEXP = [
     Member("logsumexp", sg.logsumexp, rows.logsumexp, (), "a row each", _LSE),
     Member("logsumexp.vjp", sg.logsumexp.vjp, rows.logsumexp_vjp, ("one a row",), "like x", _LSE),
@@ -127,20 +136,41 @@ _LOGSUMEXP = [
     Member("logsumexp.jacobian", sg.logsumexp.jacobian, rows.logsumexp_jacobian, (), "flat", _LSE),
 ]
 
-_NONE: frozenset[str] = frozenset()
-_SIGMOID = [  # the Jacobian of an elementwise function is given as its diagonal
-    Member("sigmoid.jacobian", sg.sigmoid.jacobian, activations.sigmoid_slope, options=_NONE),
-    Member("sigmoid", sg.sigmoid, activations.sigmoid, (), "like x", _NONE),
-    Member("sigmoid.vjp", sg.sigmoid.vjp, activations.sigmoid_vjp, ("entries",), "like x", _NONE),
-    Member("sigmoid.jvp", sg.sigmoid.jvp, activations.sigmoid_jvp, ("entries",), "like x", _NONE),
-    Member(
-        "sigmoid.hvp",
-        sg.sigmoid.hvp,
-        activations.sigmoid_hvp,
-        ("entries", "entries"),
-        "like x",
-        _NONE,
+
+def _elementwise_members(name: str, **parameter: float) -> list[Member]:
+    """The Jacobian of an elementwise function is given as its diagonal."""
+    function: Any = ACTIVATIONS[name]
+    number = next(iter(parameter.values()), 0.0)
+
+    def member(dotted: str, order: int, *companions: str) -> Member:
+        def reference(x: Any, *factors: Any, **_: Any) -> Any:
+            return activations.derivative(name, order, x, *factors, parameter=number)
+
+        call = getattr(function, dotted) if dotted else function
+        shown = "".join(f"[{key}={value}]" for key, value in parameter.items())
+        title = f"{name}.{dotted}" if dotted else name
+        return Member(title + shown, call, reference, companions, options=_NONE, fixed=parameter)
+
+    return [
+        member("", 0),
+        member("vjp", 1, "entries"),
+        member("jvp", 1, "entries"),
+        member("jacobian", 1),
+        member("hvp", 2, "entries", "entries"),
+    ]
+
+
+#: Elementwise functions with the parameters that they are tested at; None is their default.
+ELEMENTWISE: list[tuple[str, dict[str, float]]] = [
+    *(
+        (name, {})
+        for name, f in ACTIVATIONS.items()
+        if isinstance(f, Elementwise) and not f.options
     ),
+    ("leaky_relu", {"negative_slope": 0.01}),
+    ("leaky_relu", {"negative_slope": -0.3}),
+    ("elu", {"alpha": 1.0}),
+    ("elu", {"alpha": 0.7}),
 ]
 
 
@@ -178,8 +208,14 @@ def _loss_members(target: str, reduction: str) -> list[Member]:
 MEMBERS: list[Member] = [
     *_row_members("softmax", sg.softmax),
     *_row_members("log_softmax", sg.log_softmax),
+    *_row_members("softmin", sg.softmin),
+    *_row_members("sparsemax", sg.sparsemax, _LSE),
     *_LOGSUMEXP,
-    *_SIGMOID,
+    *(
+        member
+        for name, parameter in ELEMENTWISE
+        for member in _elementwise_members(name, **parameter)
+    ),
     *(
         member
         for target in ("labels", "probabilities")

@@ -462,14 +462,4 @@ bool CrossEntropy<T>::run() const {
   return true;
 }
 
-template <class T>
-void sigmoid(int order, const T* x, T* y, long n) {
-  constexpr long piece = 1L << 14;
-  const auto kernel = kernels_for<T>().sigmoid;
-  parallel_for((n + piece - 1) / piece, double(n), [&](long i) {
-    const long from = i * piece;
-    kernel(order, x + from, y + from, n - from < piece ? n - from : piece);
-  });
-}
-
 }  // namespace softgrad

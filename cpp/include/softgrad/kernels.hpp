@@ -15,8 +15,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
 #include "loss_kernels.hpp"
+#include "optimizer_kernels.hpp"
 
 namespace softgrad {
 
@@ -86,8 +88,6 @@ struct Kernels {
                   long classes, double scale, bool stream, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
-  // The logistic function and its first and second derivative. At most 3 ULP.
-  void (*sigmoid)(int order, const T* x, T* y, long n);
 
   // Pieces of one long row, for threads that share it.
   void (*block_sum)(const T* x, long n, BlockSum* sum);
@@ -138,18 +138,22 @@ struct KernelTable {
   Kernels<float> f32;
   Kernels<double> f64;
   const LinearTable& (*linear)();
+  const ActivationTable& (*activations)();
   const LossTable& (*losses)();
+  const OptimizerTable& (*optimizers)();
 };
 
 namespace baseline {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace avx2
 #endif
@@ -157,6 +161,7 @@ const LossTable& loss_table();
 namespace avx512 {
 const KernelTable& table();
 const LinearTable& linear_table();
+const ActivationTable& activation_table();
 const LossTable& loss_table();
 }  // namespace avx512
 #endif

@@ -12,11 +12,24 @@
 // A coefficient of 0 makes its term 0, also where the other factor is infinite.
 #pragma once
 
+#include "emit.hpp"
 #include "log.hpp"
 #include "loss_kernels.hpp"
-#include "sigmoid.hpp"
 
 namespace softgrad::SOFTGRAD_ISA {
+
+// 1 - exp(-a) for a >= 0 with e = exp(-a): the difference where e <= 1/2, else the series of expm1.
+SOFTGRAD_INLINE vd one_minus_exp(vd a, vd e) {
+  vd p = splat(0x1p0 / 1307674368000.0);  // 1/15!
+  constexpr double inverse_factorial[] = {
+      1.0 / 87178291200.0, 1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
+      1.0 / 362880.0,      1.0 / 40320.0,      1.0 / 5040.0,      1.0 / 720.0,      1.0 / 120.0,
+      1.0 / 24.0,          1.0 / 6.0,          1.0 / 2.0};
+  vd x = -a;
+  for (double c : inverse_factorial) p = fma(p, x, splat(c));
+  vd series = -fma(p, x * x, x);
+  return e > 0.5 ? series : 1.0 - e;
+}
 
 // c * v, 0 where c is 0.
 SOFTGRAD_INLINE vd unless_zero(vd c, vd v) { return c == 0.0 ? vd{} : c * v; }

@@ -172,32 +172,3 @@ class Row:
         """The size of the terms of `cross_entropy_grad`: (Y p + y') / T."""
         y = self.smoothed(target, smoothing)
         return np.asarray((self.softmax * self.sum(y) + y) / self.temperature)
-
-
-def _elementwise(formula: Callable[[Exact], Any]) -> Callable[[Floats], Exact]:
-    @wraps(formula)
-    def run(x: Floats) -> Exact:
-        with mpmath.workprec(bits(x)):
-            return np.asarray(formula(number(x)), dtype=object)
-
-    return run
-
-
-@_elementwise
-def sigmoid(x: Exact) -> Any:
-    """1 / (1 + exp(-x))."""
-    return 1 / (1 + _exp(-x))
-
-
-@_elementwise
-def sigmoid_slope(x: Exact) -> Any:
-    """s (1 - s)."""
-    s = 1 / (1 + _exp(-x))
-    return s * (1 - s)
-
-
-@_elementwise
-def sigmoid_curvature(x: Exact) -> Any:
-    """s (1 - s) (1 - 2 s)."""
-    s = 1 / (1 + _exp(-x))
-    return s * (1 - s) * (1 - 2 * s)

@@ -13,6 +13,8 @@ dp = p (v - sum p v) / T.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -156,6 +158,100 @@ def log_softmax_hvp(
     """-dp sum g / T."""
     dp = softmax_jvp(x, v, axis=axis, temperature=temperature, where=where)
     return -dp * _row_sum(zero_outside(g, x, where), axis) / temperature
+
+
+# --- softmin: softmax at -x ----------------------------------------------------------------------
+
+
+def softmin(x: ArrayLike, **options: Any) -> Float64:
+    """exp(-x / T) over their sum."""
+    return softmax(-np.asarray(x, dtype=np.float64), **options)
+
+
+def softmin_vjp(x: ArrayLike, g: ArrayLike, **options: Any) -> Float64:
+    """The chain rule gives the sign; the Jacobian is symmetric."""
+    return -softmax_vjp(-np.asarray(x, dtype=np.float64), g, **options)
+
+
+softmin_jvp = softmin_vjp
+
+
+def softmin_jacobian(x: ArrayLike, **options: Any) -> Float64:
+    """(p p^T - diag(p)) / T."""
+    return -softmax_jacobian(-np.asarray(x, dtype=np.float64), **options)
+
+
+def softmin_hvp(x: ArrayLike, g: ArrayLike, v: ArrayLike, **options: Any) -> Float64:
+    """Two inner derivatives of -1."""
+    return softmax_hvp(-np.asarray(x, dtype=np.float64), g, v, **options)
+
+
+# --- sparsemax -----------------------------------------------------------------------------------
+
+
+def sparsemax(x: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float64:
+    """Algorithm 1 of Martins and Astudillo (2016): sort, and find the size k of the support.
+
+    k is the largest with 1 + k z_(k) > S_k = z_(1) + ... + z_(k), and tau = (S_k - 1) / k.
+    """
+    z = logits(x, axis, 1.0, where)
+    with np.errstate(invalid="ignore"):  # rows of -inf, or with +inf, are NaN
+        z = z - _row_max(z, axis)
+        rows = classes_last(z, axis)
+        ordered = -np.sort(-rows, axis=-1)
+        size = np.arange(1, rows.shape[-1] + 1)
+        sums = np.cumsum(np.where(ordered > -1, ordered, -np.inf), axis=-1)
+        k = np.sum((1 + size * ordered > sums) & (ordered > -1), axis=-1, keepdims=True)
+        if not rows.shape[-1]:
+            return np.zeros_like(z)
+        last = np.take_along_axis(sums, np.maximum(k - 1, 0), axis=-1)
+        tau = np.where(np.isnan(rows).any(axis=-1, keepdims=True), np.nan, (last - 1) / k)
+        p = np.maximum(rows - tau, 0.0)
+    return zero_outside(_unmerge(p, z, axis), x, where)
+
+
+def _unmerge(rows: Float64, like: Float64, axis: Axis) -> Float64:
+    """The inverse of `classes_last`."""
+    if not like.ndim:
+        return rows.reshape(())
+    chosen = range(like.ndim) if axis is None else (axis if isinstance(axis, tuple) else (axis,))
+    gone = sorted(k % like.ndim for k in chosen)
+    kept = [n for k, n in enumerate(like.shape) if k not in gone]
+    apart = rows.reshape(*kept, *(like.shape[k] for k in gone))
+    result: Float64 = np.moveaxis(apart, range(-len(gone), 0), gone)
+    return result
+
+
+def _support(x: ArrayLike, axis: Axis, where: ArrayLike | None) -> Float64:
+    return np.sign(sparsemax(x, axis=axis, where=where))
+
+
+def sparsemax_vjp(
+    x: ArrayLike, g: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
+) -> Float64:
+    """s (g - sum s g / k)."""
+    s = _support(x, axis, where)
+    g = zero_outside(g, x, where)
+    with np.errstate(invalid="ignore"):
+        result: Float64 = s * (g - _row_sum(s * g, axis) / np.maximum(_row_sum(s, axis), 1))
+    return result
+
+
+sparsemax_jvp = sparsemax_vjp
+
+
+def sparsemax_jacobian(x: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float64:
+    """diag(s) - s s^T / k."""
+    s = classes_last(_support(x, axis, where), axis)
+    k = np.maximum(np.sum(s, axis=-1, keepdims=True), 1)[..., None]
+    return diagonal(s) - outer(s, s) / k
+
+
+def sparsemax_hvp(
+    x: ArrayLike, g: ArrayLike, v: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
+) -> Float64:
+    """0: the Jacobian is constant where it exists; NaN rows stay."""
+    return np.multiply(0, _support(x, axis, where), dtype=np.float64)
 
 
 # --- logsumexp -----------------------------------------------------------------------------------

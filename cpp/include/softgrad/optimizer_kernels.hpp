@@ -1,0 +1,29 @@
+// Kernels of optimisers, as a table of plain functions per instruction set: see optimizers.hpp.
+#pragma once
+
+namespace softgrad {
+
+// What one step does; the same for all parameters of a call.
+struct SgdStep {
+  double size, momentum, decay, scale;
+  bool nesterov;
+};
+struct AdamStep {
+  double size;          // with the correction of the first moment's bias
+  double inverse_root;  // the correction of the second one's
+  double beta1, beta2, epsilon;
+  double decay, shrink, scale;
+};
+
+template <class T>
+struct OptimizerKernels {
+  void (*sgd)(T* w, const T* g, T* velocity, long n, const SgdStep& step);
+  void (*adam)(T* w, const T* g, T* m, T* v, long n, const AdamStep& step);
+};
+
+struct OptimizerTable {
+  OptimizerKernels<float> f32;
+  OptimizerKernels<double> f64;
+};
+
+}  // namespace softgrad

@@ -1,0 +1,54 @@
+"""Where numbers stopped being finite, in the words of who must repair it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from softgrad._typing import Array
+from softgrad.network import engine
+from softgrad.network.workspace import Workspace
+
+if TYPE_CHECKING:
+    from softgrad.network.sequential import Sequential
+
+_SMALLER = "Use a smaller step size, or clip_norm."
+
+
+def diagnose(net: Sequential, X: Any, rng: np.random.Generator | None) -> str:
+    """Name the first layer whose output is not finite on this batch, and why."""
+    X = net.rows(X)
+    bad = _first_bad(X if isinstance(X, np.ndarray) else X.toarray())
+    if bad is not None:
+        return (
+            f"row {bad[0]} of the batch holds {bad[1]} in feature {bad[2]}. Remove or impute such "
+            "rows before training."
+        )
+    layers = net.trunk
+    passes = net.passes(Workspace(net.dtype), layers, training=True, rng=rng)
+    for call in passes:
+        call.in_place = call.learning = False
+    outputs = engine.forward(layers, X, passes)
+    for i, (call, y) in enumerate(zip(passes, outputs[1:], strict=True)):
+        if not all(np.isfinite(p).all() for p in call.parameters):
+            return (
+                f"the first bad layer is {net.place(i)}, whose weights are not finite. {_SMALLER}"
+            )
+        bad = _first_bad(y)
+        if bad is not None:
+            biggest = max((float(np.abs(p).max()) for p in call.parameters), default=0.0)
+            weights = f", whose weights reach {biggest:.3g}" if biggest else ""
+            return (
+                f"the first bad layer is {net.place(i)}{weights}: it gives {bad[1]} for row "
+                f"{bad[0]} of the batch. {_SMALLER}"
+            )
+    return f"every layer's output is finite, the loss of it is not. {_SMALLER} Check the target."
+
+
+def _first_bad(a: Array) -> tuple[int, float, int] | None:
+    finite = np.isfinite(a)
+    if finite.all():
+        return None
+    row, *rest = np.unravel_index(int(np.argmin(finite)), a.shape)
+    return int(row), float(a[(row, *rest)]), int(rest[0]) if rest else 0

@@ -1,0 +1,117 @@
+"""Which last activation fits which loss: fused, exact, or refused with the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import softgrad as sg
+from softgrad.network import Activation, Dropout, Linear, Sequential, WithOptions
+from tests.network.cases import function, rows, target
+
+REFUSED = [
+    (["softmax"], "cross_entropy", "applied twice"),
+    (["softmax", "identity"], "cross_entropy", "applied twice"),
+    (["softmin"], "cross_entropy", "applied twice"),
+    (["sigmoid"], "cross_entropy", "yes or no of its own"),
+    (["log_sigmoid"], "cross_entropy", "yes or no of its own"),
+    (["softmax", "softmax"], "squared_error", "normalized twice"),
+    (["softmax"], "nll", "log_softmax"),
+    ([], "nll", "log_softmax"),
+    (["relu"], "categorical_cross_entropy", "softmax"),
+    (["log_softmax"], "categorical_cross_entropy", "softmax"),
+    (["sigmoid"], "categorical_cross_entropy", "softmax"),
+    (["sparsemax"], "categorical_cross_entropy", "infinite"),
+    (["sigmoid"], "binary_cross_entropy", "applied twice"),
+    (["softmax"], "binary_cross_entropy", "cannot take"),
+    ([], "binary_cross_entropy_probabilities", "sigmoid"),
+    (["softmax"], "focal", "applied twice"),
+]
+
+
+@pytest.mark.parametrize(("last", "loss", "reason"), REFUSED)
+def test_pairs_that_make_no_sense(last, loss, reason):
+    layers = [Linear(5, 4), *map(function, last)]
+    with pytest.raises(ValueError, match=reason):
+        Sequential(layers, loss=function(loss))
+
+
+def test_dropout_after_softmax_leaves_no_probabilities():
+    loss = function("categorical_cross_entropy")
+    with pytest.raises(ValueError, match="softmax"):
+        Sequential([Linear(5, 4), sg.softmax, Dropout(0.5)], loss=loss)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin", "sparsemax"])
+@pytest.mark.parametrize("more", [[], [Linear(1, 3)]])
+def test_no_rows_of_one_unit(name, more):
+    with pytest.raises(ValueError, match="one unit"):
+        Sequential([Linear(5, 1), function(name), *more])
+
+
+def test_one_logit_is_no_choice():
+    with pytest.raises(ValueError, match="binary_cross_entropy"):
+        Sequential([Linear(5, 1)], loss=sg.cross_entropy)
+
+
+FUSED = [
+    ("softmax", "categorical_cross_entropy", "cross_entropy", "indices"),
+    ("log_softmax", "nll", "cross_entropy", "indices"),
+    ("log_softmax", "cross_entropy", "cross_entropy", "indices"),
+    ("sigmoid", "binary_cross_entropy_probabilities", "binary_cross_entropy", "yes"),
+]
+
+
+@pytest.mark.parametrize(("last", "loss", "fused", "kind"), FUSED)
+def test_fused_pairs_keep_the_digits_of_logits(last, loss, fused, kind):
+    """Logits of 1000: in the probabilities of the two-step form nothing is left of them."""
+    net = Sequential([Linear(5, 4), function(last)], loss=function(loss), dtype=np.float64, seed=0)
+    logits = Sequential([Linear(5, 4)], loss=function(fused), dtype=np.float64, seed=0)
+    for part in (net, logits):
+        part.parameters[0][...] *= 1000
+    X, y = rows(), target(kind)
+    loss_a, gradients_a = net.value_and_grad(X, y)
+    loss_b, gradients_b = logits.value_and_grad(X, y)
+    assert np.isfinite(loss_a)
+    assert loss_a == loss_b
+    for a, b in zip(gradients_a, gradients_b, strict=True):
+        assert np.array_equal(a, b)
+    assert np.array_equal(net.forward(X), function(last)(logits.forward(X)))
+
+
+def test_fusion_multiplies_the_temperatures():
+    X, y = rows(), target("indices")
+    loss = WithOptions(sg.cross_entropy, temperature=1.5)
+    layers = [Linear(5, 4), Activation(sg.log_softmax, temperature=2.0)]
+    net = Sequential(layers, loss=loss, dtype=np.float64, seed=0)
+    wanted = sg.cross_entropy(net.forward(X), y, temperature=1.5)
+    assert net.value(X, y) == pytest.approx(wanted, rel=1e-14)
+
+
+@pytest.mark.parametrize(("name", "options"), [("reduction", "sum"), ("sample_weight", [1.0])])
+def test_options_that_belong_to_a_batch(name, options):
+    with pytest.raises(ValueError, match="belongs to a batch"):
+        WithOptions(sg.cross_entropy, **{name: options})
+
+
+def test_options_that_do_not_exist():
+    with pytest.raises(ValueError, match="no option 'delta'"):
+        WithOptions(sg.cross_entropy, delta=1.0)
+    with pytest.raises(ValueError, match="no option 'slope'"):
+        Activation(sg.softmax, slope=1.0)
+    with pytest.raises(TypeError, match="a loss is one of"):
+        WithOptions(np.mean)
+    with pytest.raises(TypeError, match="differentiable function"):
+        Activation(np.tanh)
+
+
+def test_accuracy_of_classes_and_of_labels():
+    net = Sequential([Linear(3, 3, bias=False)], loss=sg.cross_entropy, dtype=np.float64)
+    net.parameters[0] = np.eye(3)
+    X = np.array([[3.0, 0, 0], [0, 3.0, 0], [0, 3.0, 0], [0, 0, 3.0]])
+    assert net.evaluate(X, [0, 1, 2, 2])[1] == 0.75
+    assert net.evaluate(X, np.eye(3)[[0, 1, 2, 1]])[1] == 0.5
+    yes = Sequential([Linear(3, 3, bias=False)], loss=function("binary_cross_entropy"))
+    yes.parameters[0] = np.eye(3)
+    labels = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
+    assert yes.evaluate(X - 1, labels)[1] == pytest.approx(10 / 12)
