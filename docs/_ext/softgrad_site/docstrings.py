@@ -13,7 +13,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from docutils import nodes
+
 _OPERATOR = re.compile(r"[=/^(+*|<>-]")
+_MARKUP = re.compile(r"(\||(?<![\w*])\*(?=\w)(?!\w*\*))")
 _PROSE = re.compile(r"[.:;!?]$|``|`|\b(is|are|the|of|and|if|with)\b \w+ \w+ \w+")
 
 
@@ -51,16 +54,43 @@ def readable(lines: list[str]) -> list[str]:
             shift = min(len(line) - len(line.lstrip()) for line in paragraph)
             result += ["    " + line[shift:] for line in paragraph]
         else:
-            result += [line.replace("|", r"\|") if ">>>" not in line else line for line in paragraph]
+            result += _plain(paragraph)
         result.append("")
         in_block = formula
-    return result + lines[end:]
+    examples = next((i for i, line in enumerate(lines) if line.strip() == "Examples"), len(lines))
+    rest = _plain(_references_apart(lines[end:examples]))
+    return [*result, *rest, *lines[max(end, examples) :]]
+
+
+def _references_apart(lines: list[str]) -> list[str]:
+    """A paragraph for each reference: one ends where a line ends with a full stop."""
+    heading = next((i for i, line in enumerate(lines) if line.strip() == "References"), len(lines))
+    apart = list(lines[: heading + 2])
+    for line in lines[heading + 2 :]:
+        apart += [line, ""] if line.endswith(".") else [line]
+    return apart
+
+
+def _plain(lines: list[str]) -> list[str]:
+    """Lines in which absolute values and products are no markup; examples are left alone."""
+    if any(line.lstrip().startswith(">>>") for line in lines):
+        return lines
+    return [_MARKUP.sub(r"\\\1", line) for line in lines]
 
 
 def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     lines[:] = readable(lines)
 
 
+def _trim(app: Any, doctree: Any) -> None:
+    """Examples end with a blank line, for doctest; the page does without."""
+    for block in doctree.findall(nodes.literal_block):
+        text = block.astext().rstrip()
+        block.rawsource = text
+        block.children[:] = [nodes.Text(text)]
+
+
 def setup(app: Any) -> None:
     """Take each docstring before numpydoc does."""
+    app.connect("doctree-read", _trim)
     app.connect("autodoc-process-docstring", _process, priority=100)

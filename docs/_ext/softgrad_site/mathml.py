@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from docutils import nodes
 from latex2mathml.converter import convert
 
 
-def _inline(translator: Any, node: Any) -> None:
-    from docutils import nodes
+#: The name of a function before its argument; browsers set no space between two identifiers.
+_FUNCTION = re.compile(r"(<mi>(?:log|exp|max|min)</mi>|<mo>(?:log|exp|max|min)</mo>)(?=<m(?!o\b))")
 
-    translator.body.append(convert(node.astext(), display="inline"))
+
+def mathml(latex: str, display: str) -> str:
+    """A formula as a MathML element."""
+    return _FUNCTION.sub(r'\1<mspace width="0.17em"/>', convert(latex, display=display))
+
+
+def _inline(translator: Any, node: Any) -> None:
+    translator.body.append(mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def _block(translator: Any, node: Any) -> None:
-    from docutils import nodes
-
     translator.body.append('<div class="formula">')
-    translator.body.append(convert(node.astext(), display="block"))
+    translator.body.append(mathml(node.astext(), "block"))
     translator.body.append("</div>\n")
     raise nodes.SkipNode
 

@@ -15,6 +15,23 @@ from typing import Any
 
 from softgrad_site.pages import write_pages
 
+#: Where a cure belongs, by the families of functions that the doctor tells apart.
+PLACES = {
+    "": "In the softmax or the gradient",
+    "rows": "In the softmax",
+    "log_softmax": "In a log-softmax",
+    "logsumexp": "In a logsumexp",
+    "vjp": "In a product with the Jacobian",
+    "jacobian": "In the Jacobian",
+    "loss": "In the loss",
+    "grad": "In the gradient of the loss",
+    "both": "In loss and gradient together",
+    "binary": "In a yes/no loss",
+    "distillation": "In a distillation",
+    "layer": "In the gradients of a layer",
+    "step": "In a training step",
+}
+
 FOLDER = Path(__file__).resolve().parents[2] / "mistakes"
 
 
@@ -58,15 +75,17 @@ def page(number: int, symptom: str, patient: Any) -> str:
     finding = next((f for f in report.findings if f.mistake == number), None)
     if finding is None:
         raise ValueError(f"The doctor does not find mistake {number} in {patient.id}.")
-    cures = dict.fromkeys([finding.fix, *mistake.fix.values()])
     parts = [f"# {number}. {mistake.title}", "## Symptom", symptom]
     parts += [_code(source(patient)), "The doctor's smallest example:"]
     parts += [_code(str(finding.example), "text")]
     parts += [f"{text}." for text in (finding.note, finding.structure) if text and text[-1] != "."]
     parts += ["## Cause", _verbatim(mistake.why), "## Cure", _code(finding.fix)]
-    others = [cure for cure in cures if cure and cure != finding.fix]
-    if others:
-        parts += ["Elsewhere the same mistake is mended so:", *(_code(cure) for cure in others)]
+    places: dict[str, list[str]] = {}
+    for family, cure in mistake.fix.items():
+        if cure != finding.fix:
+            places.setdefault(cure, []).append(PLACES[family])
+    for cure, names in places.items():
+        parts += [", ".join([names[0], *(n[0].lower() + n[1:] for n in names[1:])]) + ":", _code(cure)]
     call = f'sg.examine({patient.function.__name__}, "{patient.kind}")'
     parts += ["---", f"The doctor names this mistake in your own function: `{call}`."]
     return "\n\n".join(parts) + "\n"

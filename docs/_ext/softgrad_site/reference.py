@@ -110,7 +110,7 @@ def groups() -> dict[str, Group]:
         own = [n for n in public(module) if id(getattr(module, n)) not in placed]
         own = [n for n in own if callable(getattr(module, n))]
         if own:
-            key = module.__name__.removeprefix("softgrad.")
+            key = module.__name__
             intro = "\n".join(readable(inspect.getdoc(module).splitlines()))
             found[key] = Group(module.__name__, intro, [f"{module.__name__}.{n}" for n in own])
             placed.update((id(getattr(module, n)), n) for n in own)
@@ -240,13 +240,19 @@ def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) ->
 
 def missing(documented: set[str]) -> list[str]:
     """Public names, and members of function objects, that are not among the documented ones."""
+    import softgrad as sg
+
+    found: dict[int, str] = {}  # a name that another module passes on has its entry there
+    for module in (sg, *modules()):
+        for last in public(module):
+            value, name = getattr(module, last), f"{module.__name__}.{last}"
+            if callable(value):
+                found.setdefault(id(value), name)
     wanted = []
-    for group in groups().values():
-        for name in group.names:
-            wanted.append(name)
-            value = resolve(name)
-            if is_function_object(value):
-                wanted += [f"{name}.{member}" for member in members(value)]
+    for name in found.values():
+        value = resolve(name)
+        derivatives = members(value) if is_function_object(value) else []
+        wanted += [name, *(f"{name}.{member}" for member in derivatives)]
     return [name for name in wanted if name not in documented]
 
 
