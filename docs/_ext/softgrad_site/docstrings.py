@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from docutils import nodes
-
 _OPERATOR = re.compile(r"[=/^(+*|<>-]")
 _MARKUP = re.compile(r"(\||(?<![\w*])\*(?=\w)(?!\w*\*))")
 _PROSE = re.compile(r"[.:;!?]$|``|`|\b(is|are|the|of|and|if|with)\b \w+ \w+ \w+")
@@ -84,6 +82,8 @@ def _process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
 
 def _trim(app: Any, doctree: Any) -> None:
     """Examples end with a blank line, for doctest; the page does without."""
+    from docutils import nodes
+
     for block in doctree.findall(nodes.literal_block):
         text = block.astext().rstrip()
         block.rawsource = text

@@ -8,9 +8,8 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 
-
 #: The name of a function before its argument; browsers set no space between two identifiers.
-_FUNCTION = re.compile(r"(<mi>(?:log|exp|max|min)</mi>|<mo>(?:log|exp|max|min)</mo>)(?=<m(?!o\b))")
+_FUNCTION = re.compile(r"(<mi>(?:log|exp)</mi>)(?=<m(?!o\b))")
 
 
 def mathml(latex: str, display: str) -> str:

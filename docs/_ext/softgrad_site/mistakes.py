@@ -26,7 +26,7 @@ PLACES = {
     "loss": "In the loss",
     "grad": "In the gradient of the loss",
     "both": "In loss and gradient together",
-    "binary": "In a yes/no loss",
+    "binary": "For a sigmoid or a yes/no loss",
     "distillation": "In a distillation",
     "layer": "In the gradients of a layer",
     "step": "In a training step",
@@ -85,7 +85,10 @@ def page(number: int, symptom: str, patient: Any) -> str:
         if cure != finding.fix:
             places.setdefault(cure, []).append(PLACES[family])
     for cure, names in places.items():
-        parts += [", ".join([names[0], *(n[0].lower() + n[1:] for n in names[1:])]) + ":", _code(cure)]
+        parts += [
+            ", ".join([names[0], *(n[0].lower() + n[1:] for n in names[1:])]) + ":",
+            _code(cure),
+        ]
     call = f'sg.examine({patient.function.__name__}, "{patient.kind}")'
     parts += ["---", f"The doctor names this mistake in your own function: `{call}`."]
     return "\n\n".join(parts) + "\n"
@@ -109,9 +112,7 @@ def pages() -> dict[str, str]:
     seen, cases = symptoms(), patients()
     result = {f"{n}.md": page(n, seen[n], cases[n]) for n in MISTAKES}
     rows = ["| | mistake | symptom |", "| --: | --- | --- |"]
-    rows += [
-        f"| {n} | [{_verbatim(m.title)}]({n}.md) | {seen[n]} |" for n, m in MISTAKES.items()
-    ]
+    rows += [f"| {n} | [{_verbatim(m.title)}]({n}.md) | {seen[n]} |" for n, m in MISTAKES.items()]
     toc = ["```{toctree}", ":hidden:", "", *(f"{n}" for n in MISTAKES), "```"]
     result["table.md"] = "\n".join([*rows, "", *toc, ""])
     return result

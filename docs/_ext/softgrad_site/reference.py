@@ -90,7 +90,9 @@ def groups() -> dict[str, Group]:
     from softgrad.functions import ACTIVATIONS, LOSSES
 
     found = {
-        "activations": Group("Activations", "``softgrad.functions.ACTIVATIONS`` holds them by name."),
+        "activations": Group(
+            "Activations", "``softgrad.functions.ACTIVATIONS`` holds them by name."
+        ),
         "losses": Group("Losses", "``softgrad.functions.LOSSES`` holds them by name."),
         "functions": Group("Other functions", ""),
     }
@@ -136,7 +138,10 @@ def group_page(group: Group) -> str:
     """A table of names with what each does."""
     rows = []
     for name in group.names:
-        rows += [f"   * - :doc:`{name.removeprefix('softgrad.')} <{name}>`", f"     - {summary(name)}"]
+        rows += [
+            f"   * - :doc:`{name.removeprefix('softgrad.')} <{name}>`",
+            f"     - {summary(name)}",
+        ]
     return "\n".join(
         [
             group.title,
@@ -210,7 +215,11 @@ def function_lines(name: str, value: Any) -> list[str]:
     lines += _indented(_numpydoc(inspect.getdoc(type(value))))
     for member in members(value):
         method = getattr(value, member)
-        lines += [f".. py:method:: {last}.{member}{_signature(method)}", f"   :module: {module}", ""]
+        lines += [
+            f".. py:method:: {last}.{member}{_signature(method)}",
+            f"   :module: {module}",
+            "",
+        ]
         lines += _indented(_numpydoc(inspect.getdoc(method)))
     return lines
 
