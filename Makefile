@@ -1,7 +1,7 @@
 # Everything starts from a bare checkout: python3 with venv, a C++ compiler and make.
 #
 #   make demo      train a classifier on real data and write runs/digits/report.html
-#   make test      the whole test suite, doctests included
+#   make test      the whole test suite, doctests included, on all cores (JOBS=1: on one)
 #   make lint      ruff, mypy, import-linter, clang-format
 #   make docs      the documentation, into build/docs
 #   make bench     softgrad against its peers (BENCH="--quick" and the like for options)
@@ -15,6 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH ?=
 PYTEST ?=
+JOBS ?= auto
 
 native_sources := pyproject.toml CMakeLists.txt \
 	$(shell find cpp bindings -name '*.cpp' -o -name '*.hpp' 2>/dev/null)
@@ -33,7 +34,7 @@ demo: $(VENV)/.built
 	$(BIN)/softgrad train digits --out runs/digits
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -94,6 +94,30 @@ PyObject* py_log_softmax_vjp(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return product_call(Product::log_softmax_vjp, "log_softmax_vjp", args, n);
 }
 
+// softmax_product(x, g, axis, temperature, out)
+PyObject* py_softmax_product(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("softmax_product", n, 5, 5)) return nullptr;
+  if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
+  PyArrayObject *x = as_array(args[0]), *g = as_array(args[1]);
+  if (PyArray_TYPE(x) != PyArray_TYPE(g) || !same_shape(x, g)) return not_taken();
+  int axis;
+  double temperature;
+  if (!read_axis(args[2], x, &axis) || !read_temperature(args[3], &temperature)) return not_taken();
+  bool failed;
+  PyArrayObject* y = output_like(x, args[4], &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  if (!compatible(y, g)) {
+    Py_DECREF(y);
+    return not_taken();
+  }
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      product_of_logits<T>(input<T>(x, axis), input<T>(g, axis), output<T>(y, axis), temperature);
+    });
+  });
+}
+
 PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (wrong_count("dot", n, 2, 3)) return nullptr;
   if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
@@ -253,6 +277,7 @@ PyMethodDef array_functions[] = {
     fast("softmax_vjp", py_softmax_vjp),
     fast("center", py_center),
     fast("log_softmax_vjp", py_log_softmax_vjp),
+    fast("softmax_product", py_softmax_product),
     fast("dot", py_dot),
     fast("activation", py_activation),
     fast("sparsemax", py_sparsemax),

@@ -174,18 +174,6 @@ class PyLinearRows {
       run_moments<float>(w, p, out, squares);
   }
 
-  void secant(nb::object step, nb::object kept, nb::object trial) const {
-    const double* v = parameters(step, false);
-    float* p = kept_probabilities(kept, true);
-    const float* q = kept_probabilities(trial, false);
-    nb::gil_scoped_release release;
-    const Lease memory(*this);
-    if (d_.sparse())
-      linear_secant(d_, packed<double>(*memory, 0, v), p, q);
-    else
-      linear_secant(d_, packed<float>(*memory, 0, v), p, q);
-  }
-
   std::pair<double, double> dual(nb::object at, nb::object step, nb::object gradient,
                                  nb::object log_probability) const {
     const double *w = parameters(at, false), *v = parameters(step, false);
@@ -296,7 +284,6 @@ void add_linear(nb::module_& m) {
            nb::arg("single"))
       .def("moments", &PyLinearRows::moments, nb::arg("at"), nb::arg("probabilities").none(),
            nb::arg("sums"), nb::arg("squares"))
-      .def("secant", &PyLinearRows::secant, nb::arg("step"), nb::arg("kept"), nb::arg("trial"))
       .def("dual", &PyLinearRows::dual, nb::arg("at"), nb::arg("step"), nb::arg("gradient"),
            nb::arg("log_probability"));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,22 @@ OBSERVED = pytest.StashKey[dict[tuple[str, str], float]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
     config.stash[OBSERVED] = {}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several (pytest -n) hands what it observed to the one that reports."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        observed = session.config.stash[OBSERVED]
+        output["observed"] = [[*key, error] for key, error in observed.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    observed = node.config.stash[OBSERVED]
+    for function, dtype, worst in getattr(node, "workeroutput", {}).get("observed", []):
+        key = (function, dtype)
+        observed[key] = max(observed.get(key, 0.0), worst)
 
 
 def pytest_terminal_summary(

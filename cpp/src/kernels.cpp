@@ -1,6 +1,6 @@
 // The kernels of one instruction set; compiled once per set with SOFTGRAD_ISA naming it.
 #include "softgrad/cross_entropy.hpp"
-#include "softgrad/products.hpp"
+#include "softgrad/products_of_logits.hpp"
 
 #define SOFTGRAD_STRING2(a) #a
 #define SOFTGRAD_STRING(a) SOFTGRAD_STRING2(a)
@@ -14,9 +14,20 @@ const OptimizerTable& optimizer_table();    // kernels_optimizers.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
-  return {normalize<T>, logsumexp<T>,  cross_entropy<T>, cross_entropy_dense<T>, target_mass<T>,
-          product<T>,   dot<T>,        block_sum<T>,     careful_block_sum<T>,   block_max<T>,
-          join<T>,      needs_care<T>, emit<T>};
+  return {normalize<T>,
+          logsumexp<T>,
+          cross_entropy<T>,
+          cross_entropy_dense<T>,
+          target_mass<T>,
+          product<T>,
+          product_of_logits<T>,
+          dot<T>,
+          block_sum<T>,
+          careful_block_sum<T>,
+          block_max<T>,
+          join<T>,
+          needs_care<T>,
+          emit<T>};
 }
 
 const KernelTable& table() {

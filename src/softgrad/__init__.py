@@ -29,6 +29,7 @@ from softgrad.functions.classification import categorical_cross_entropy, multicl
 from softgrad.functions.divergences import distillation, kl_divergence
 from softgrad.functions.focal import focal
 from softgrad.functions.gates import gelu, gelu_tanh, mish, silu
+from softgrad.functions.linear_softmax import linear_softmax
 from softgrad.functions.logsumexp import logsumexp
 from softgrad.functions.losses import cross_entropy
 from softgrad.functions.rectifiers import elu, leaky_relu, relu, selu
@@ -72,6 +73,7 @@ __all__ = [
     "info",
     "kl_divergence",
     "leaky_relu",
+    "linear_softmax",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

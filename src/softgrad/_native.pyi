@@ -24,6 +24,14 @@ def center(
 def log_softmax_vjp(
     p: object, g: object, axis: int = -1, scale: float = 1.0, out: object = None, /
 ) -> Any: ...
+def softmax_product(
+    x: object,
+    g: object,
+    axis: int,
+    temperature: float,
+    out: object | None,
+    /,
+) -> Any: ...
 def dot(p: object, g: object, axis: int = -1, /) -> Any: ...
 def activation(
     function: int,
@@ -133,9 +141,6 @@ class LinearRows:
         probabilities: NDArray[np.float32] | None,
         sums: NDArray[np.float64],
         squares: bool,
-    ) -> None: ...
-    def secant(
-        self, step: NDArray[np.float64], kept: NDArray[np.float32], trial: NDArray[np.float32]
     ) -> None: ...
     def dual(
         self,

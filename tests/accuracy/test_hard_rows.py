@@ -30,8 +30,7 @@ TEMPERATURES = [0.1, 0.3, 0.7, 2.0, 3.7, 10.0]
 DTYPES = ["float32", "float64"]
 
 SOFTMAX = LOSS_GRADIENT = 3.0
-# An entry can be a product of two probabilities, each rounded on its own: -p_i p_j / T.
-SOFTMAX_VJP = 4.0
+SOFTMAX_VJP = SOFTMAX_JACOBIAN = 1.0
 LOG_SOFTMAX = CROSS_ENTROPY = LOGSUMEXP = 1.0
 
 
@@ -234,7 +233,7 @@ def test_jacobian_has_every_digit(classes: int, dtype: str, observed: Observed) 
         result = sg.softmax.jacobian(row.row)
         truth = row.exact().softmax_jacobian()[np.ix_(row.index, row.index)]
         error = ulp.errors(result, truth)
-        observed.check("softmax.jacobian", dtype, error, 4.0, f"{kind}, C = {classes}")
+        observed.check("softmax.jacobian", dtype, error, SOFTMAX_JACOBIAN, f"{kind}, C = {classes}")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -251,26 +250,3 @@ def test_reduced_losses(dtype: str, reduction: str, observed: Observed) -> None:
             truth = sum(truths) / (rows if reduction == "mean" else 1)
         error = ulp.errors(result, truth)
         observed.check(f"cross_entropy {reduction}", dtype, error, 1.0, f"{rows} x {classes}")
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_sigmoid(dtype: str, observed: Observed) -> None:
-    rng = np.random.default_rng(8)
-    x = np.concatenate(
-        [
-            np.linspace(-760, 760, 1001),
-            np.linspace(-110, 110, 1501),
-            rng.normal(size=1500) * 10.0 ** rng.uniform(-40, 2, size=1500),
-            [0.0, -0.0, 1e30, -1e30, 36.7, 37.5, -36.7, 17.3, -17.3, 88.7, -88.8, -103.97, 709.8],
-        ]
-    ).astype(dtype)
-    one = np.ones_like(x)
-    for name, result, truth in (
-        ("sigmoid", sg.sigmoid(x), exact.sigmoid(x)),
-        ("sigmoid.vjp", sg.sigmoid.vjp(x, one), exact.sigmoid_slope(x)),
-        ("sigmoid.jvp", sg.sigmoid.jvp(x, one), exact.sigmoid_slope(x)),
-        ("sigmoid.hvp", sg.sigmoid.hvp(x, one, one), exact.sigmoid_curvature(x)),
-    ):
-        error = ulp.errors(result, truth)
-        worst = int(np.argmax(error))
-        observed.check(name, dtype, error, 3.0, f"x = {x[worst]!r}")

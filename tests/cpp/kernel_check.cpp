@@ -89,6 +89,42 @@ struct Kernel {
         close<T>("softmax in place", copy.at(i, j), y.at(i, j), 0, 0);
   }
 
+  // From the logits, in place of the cotangent too, and where the algorithm has to give up.
+  void check_products_of_logits() {
+    if (wide()) return;
+    Bundle<T> d(rows, classes, place);
+    k.product_of_logits(x.as_const(), g.as_const(), d.rows(), classes, temperature, scratch.data());
+    for (long i = 0; i < rows; i++) {
+      Real pg = 0, size = 0;
+      for (long j = 0; j < classes; j++)
+        pg += p(i, j) * g.at(i, j), size += p(i, j) * std::abs(Real(g.at(i, j)));
+      for (long j = 0; j < classes; j++) {
+        const Real own = g.at(i, j), factor = p(i, j) / temperature;
+        close<T>("product of logits", d.at(i, j), factor * (own - pg),
+                 factor * (std::abs(own) + size), 1.01);
+      }
+    }
+    Bundle<T> same(rows, classes, place);
+    for (long i = 0; i < rows; i++)
+      for (long j = 0; j < classes; j++) same.at(i, j) = g.at(i, j);
+    k.product_of_logits(x.as_const(), same.as_const(), same.rows(), classes, temperature,
+                        scratch.data());
+    for (long i = 0; i < rows; i++)
+      for (long j = 0; j < classes; j++)
+        close<T>("product of logits in place", same.at(i, j), d.at(i, j), 0, 0);
+    const T keep = x.at(0, 0);
+    x.at(0, 0) = std::numeric_limits<T>::quiet_NaN();
+    k.product_of_logits(x.as_const(), g.as_const(), same.rows(), classes, temperature,
+                        scratch.data());
+    x.at(0, 0) = keep;
+    for (long j = 0; j < classes; j++)
+      if (same.at(0, j) == same.at(0, j))
+        fail("product of logits: NaN was lost", same.at(0, j), NAN);
+    for (long i = 1; i < rows; i++)
+      for (long j = 0; j < classes; j++)
+        close<T>("product of logits beside NaN", same.at(i, j), d.at(i, j), 0, 0);
+  }
+
   void check_products() {
     normalize(softgrad::Output::probability, y);
     Bundle<T> d(rows, classes, place);
@@ -222,6 +258,7 @@ void check_rows_of(const softgrad::Kernels<T>& kernels, const std::string& name)
           kernel.check_values();
           kernel.check_in_place();
           kernel.check_products();
+          kernel.check_products_of_logits();
           kernel.check_losses();
         }
       }

@@ -403,7 +403,6 @@ class Passes {
     curvature<double>(true);
     curvature<double>(false);
     for (bool squares : {false, true}) moments<double>(squares);
-    secant<double>();
     dual();
     return std::move(bits);
   }
@@ -414,7 +413,6 @@ class Passes {
     curvature<float>(true);
     curvature<float>(false);
     for (bool squares : {false, true}) moments<float>(squares);
-    secant<float>();
   }
   template <class T>
   PackedWeights<T> packed(int i, const Exactly<double>& w) {
@@ -546,54 +544,6 @@ class Passes {
           moment.set(i, o, p * (1 - p), p * (change + 8 * unit<T>)+4 * rounding * p * (1 - p));
         }
       moment.compare(squares ? "second moment" : "first moment", g, unit<T>, squares ? 2 : 1);
-    }
-  }
-
-  template <class T>
-  void secant() {
-    Exactly<double> end{problem.w.size()};
-    for (std::size_t j = 0; j < end.size(); j++) end[j] = problem.w[j] + problem.step[j];
-    const Exactly<float> trial = probabilities(), mixed = probabilities();
-    const Exactly<double> unused = ones();
-    pass<T>(end, unused, &trial);
-    for (std::size_t j = 0; j < mixed.size(); j++) mixed[j] = kept[j];
-    softgrad::linear_secant(d, packed<T>(0, problem.step), mixed.data(), trial.data());
-    bits.add(mixed);
-    if (!compare_) return;
-    const PlainLogits& u = logits(change, problem.step);
-    for (long i = 0; i < d.rows; i++) check_mixture(u, unit<T>, trial, mixed, i);
-  }
-  // The mixture's quadratic model of the loss is right, or no mixture's is: see secant_mixture.
-  void check_mixture(const PlainLogits& u, double rounding, const Exactly<float>& trial,
-                     const Exactly<float>& mixed, long i) const {
-    auto of = [&](const Exactly<float>& a, long c) -> Real {
-      if (d.outputs > 1) return a[std::size_t(i * d.outputs + c)];
-      return c ? Real(a[std::size_t(i)]) : Real(1 - a[std::size_t(i)]);
-    };
-    Real p1 = 0, p2 = 0, q1 = 0, q2 = 0, shared = -1, share = 0;
-    const Real error = 60 * (u.bound(i, rounding) + 1e-12) * (1 + u.most[std::size_t(i)]);
-    for (long c = 0; c < u.classes; c++) {
-      const Real v = u.at(u.z, i, c) - u.at(u.z, i, 0), p = of(kept, c), q = of(trial, c);
-      p1 += p * v, p2 += p * v * v, q1 += q * v, q2 += q * v * v;
-      if (std::min(p, q) > shared) shared = std::min(p, q), share = std::log(p) - std::log(q) + v;
-    }
-    const Real wanted = 2 * (share - p1), now = p2 - p1 * p1;
-    const Real bend = (q1 - p1) * (q1 - p1), slope = q2 - p2 - 2 * p1 * (q1 - p1);
-    const Real excess = wanted - 1.1L * now - 1e-3L,
-               root = slope * slope - 4 * bend * (wanted - now);
-    Real m = 0, doubt = 0;
-    if (excess > 0 && slope > 0) {
-      m = root >= 0 ? 2 * (wanted - now) / (slope + std::sqrt(root)) : slope / (2 * bend);
-      m = std::min(m, Real(0.5));
-      doubt = error / std::sqrt(std::abs(root)) + error / slope;
-    }
-    if (std::abs(excess) < error || std::abs(slope) < error || std::abs(root) < error ||
-        doubt > 0.1)
-      return;
-    for (long o = 0; o < d.outputs; o++) {
-      const std::size_t at = std::size_t(i * d.outputs + o);
-      const Real p = kept[at], q = trial[at];
-      within("mixture", mixed[at], p + m * (q - p), doubt * std::abs(q - p) + 2e-7);
     }
   }
 

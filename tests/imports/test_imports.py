@@ -16,6 +16,7 @@ from softgrad.functions import ACTIVATIONS
 PUBLIC = {
     "logsumexp",
     *ACTIVATIONS,
+    "linear_softmax",
     "cross_entropy",
     "SoftmaxRegression",
     "TemperatureScaling",

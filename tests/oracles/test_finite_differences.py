@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from tests.support.members import row_shape
+from softgrad.functions import ACTIVATIONS
+from tests.support.members import ELEMENTWISE, row_shape
 
 STEP = 1e-5
 RNG = np.random.default_rng(11)
@@ -45,8 +46,9 @@ def assert_slope(result: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("options", ROW_OPTIONS, ids=str)
-@pytest.mark.parametrize("function", [sg.softmax, sg.log_softmax], ids=["softmax", "log_softmax"])
-def test_normalised_rows(function: Any, options: Any, rng: Any) -> None:
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+def test_normalised_rows(name: str, options: Any, rng: Any) -> None:
+    function: Any = ACTIVATIONS[name]
     g, v = rng.normal(size=(2, *X.shape))
     jvp = function.jvp(X, v, **options)
     vjp = function.vjp(X, g, **options)
@@ -72,16 +74,40 @@ def test_logsumexp(axis: Any, where: Any, rng: Any) -> None:
     assert_slope(hvp, slope(lambda x: sg.logsumexp.vjp(x, g, **options), X, v))
 
 
-def test_sigmoid(rng: Any) -> None:
+@pytest.mark.parametrize("options", [{}, {"axis": 0}, {"axis": (0, 2), "where": WHERE}], ids=str)
+def test_sparsemax(options: Any, rng: Any) -> None:
+    """Linear in pieces: the second derivative is 0, and the first one constant around X."""
     g, v = rng.normal(size=(2, *X.shape))
-    assert_slope(sg.sigmoid.jvp(X, v), slope(sg.sigmoid, X, v))
-    assert_slope(sg.sigmoid.vjp(X, g), g * slope(sg.sigmoid, X, np.ones_like(X)))
-    assert_slope(sg.sigmoid.hvp(X, g, v), slope(lambda x: sg.sigmoid.vjp(x, g), X, v))
+    jvp, vjp = sg.sparsemax.jvp(X, v, **options), sg.sparsemax.vjp(X, g, **options)
+    assert_slope(jvp, slope(lambda x: sg.sparsemax(x, **options), X, v))
+    both = np.sum(np.where(options.get("where", True), g * jvp, 0.0))
+    np.testing.assert_allclose(np.sum(vjp * v), both, 1e-12)
+    np.testing.assert_array_equal(sg.sparsemax.vjp(X + STEP * v, g, **options), vjp)
+    assert not sg.sparsemax.hvp(X, g, v, **options).any()
+
+
+@pytest.mark.parametrize(("name", "parameter"), ELEMENTWISE, ids=str)
+def test_elementwise(name: str, parameter: dict[str, float], rng: Any) -> None:
+    function: Any = ACTIVATIONS[name]
+    g, v = rng.normal(size=(2, *X.shape))
+
+    def value(x: Any) -> Any:
+        return function(x, **parameter)
+
+    assert_slope(function.jvp(X, v, **parameter), slope(value, X, v))
+    along = slope(value, X, np.ones_like(X))
+    assert_slope(function.vjp(X, g, **parameter), g * along)
+    assert_slope(function.jacobian(X, **parameter), along)
+    hvp = function.hvp(X, g, v, **parameter)
+    if name in ("identity", "relu", "leaky_relu"):
+        assert not hvp.any()
+    else:
+        assert_slope(hvp, slope(lambda x: function.vjp(x, g, **parameter), X, v))
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_jacobians_column_by_column(axis: int) -> None:
-    for function in (sg.softmax, sg.log_softmax, sg.logsumexp):
+    for function in (sg.softmax, sg.log_softmax, sg.softmin, sg.sparsemax, sg.logsumexp):
         jacobian = function.jacobian(X, axis=axis)
         for c in range(X.shape[axis]):
             v = np.zeros_like(X)

@@ -121,6 +121,12 @@ def _row_members(name: str, function: Any, options: frozenset[str] = _ROW) -> li
     ]
 
 
+def _given(x: Any, g: Any, **options: Any) -> Any:
+    return sg.softmax.vjp(x, g, value=sg.softmax(x, **options), **options)
+
+
+_GIVEN = Member("softmax.vjp of p", _given, rows.softmax_vjp, ("entries",))
+
 _LOGSUMEXP = [
     Member("logsumexp", sg.logsumexp, rows.logsumexp, (), "a row each", _LSE),
     Member("logsumexp.vjp", sg.logsumexp.vjp, rows.logsumexp_vjp, ("one a row",), "like x", _LSE),
@@ -207,6 +213,7 @@ def _loss_members(target: str, reduction: str) -> list[Member]:
 
 MEMBERS: list[Member] = [
     *_row_members("softmax", sg.softmax),
+    _GIVEN,
     *_row_members("log_softmax", sg.log_softmax),
     *_row_members("softmin", sg.softmin),
     *_row_members("sparsemax", sg.sparsemax, _LSE),

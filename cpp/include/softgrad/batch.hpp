@@ -261,6 +261,17 @@ void product(Product kind, const Array<const T>& p, const Array<const T>& g, con
 }
 
 template <class T>
+void product_of_logits(const Array<const T>& x, const Array<const T>& g, const Array<T>& y,
+                       double temperature) {
+  const Layout& a = x.layout;
+  if (a.classes == 0) return;
+  const auto kernel = kernels_for<T>().product_of_logits;
+  for_bundles<T>(a.rows, a.classes, true, false, [&](long r, long n, T* scratch) {
+    kernel(x.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, temperature, scratch);
+  });
+}
+
+template <class T>
 void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   const Layout& a = p.layout;
   const bool strided = a.class_stride != 1 || g.layout.class_stride != 1;

@@ -86,6 +86,10 @@ struct Kernels {
   // softmax_vjp: scale p (g - p.g); center: scale (g - p.g); log_softmax_vjp: scale (g - p sum g).
   void (*product)(Product, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
                   long classes, double scale, bool stream, T* scratch);
+  // p (g - p.g) / T with p = softmax(x / T) from the logits, at most 1 ULP; up to sixteen rows,
+  // scratch as for rows that lie apart.
+  void (*product_of_logits)(const Rows<const T>& x, const Rows<const T>& g, const Rows<T>& y,
+                            long classes, double temperature, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
 

@@ -243,8 +243,9 @@ sparsemax_jvp = sparsemax_vjp
 def sparsemax_jacobian(x: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float64:
     """diag(s) - s s^T / k."""
     s = classes_last(_support(x, axis, where), axis)
-    k = np.maximum(np.sum(s, axis=-1, keepdims=True), 1)[..., None]
-    return diagonal(s) - outer(s, s) / k
+    k = np.maximum(np.sum(s, axis=-1), 1)
+    result: Float64 = diagonal(s) - outer(s, s) / k[..., None, None]
+    return result
 
 
 def sparsemax_hvp(

@@ -95,12 +95,6 @@ class Objective:
             product[-1] = 0.0
         return product
 
-    def secant(self, step: Float, /) -> bool:
-        if self._kept is None or self._trial_kept is None:
-            return False
-        self.rows.secant(step, self._kept, self._trial_kept)
-        return True
-
     def precondition(self, residual: Float, /) -> Float:
         z = self.preconditioner(residual)
         if not self.fit_intercept:

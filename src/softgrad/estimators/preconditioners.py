@@ -31,6 +31,7 @@ _BLOCK_FEATURES = 2000
 _BLOCK_CLASSES = 100
 _LEAST_SAMPLE = 2000
 _SAMPLE_PER_FEATURE = 4
+_STEPS_TO_COME = 4
 _TINY = 1e-14
 _STRIP = 1 << 15
 
@@ -135,8 +136,9 @@ class ClassBlocks:
 
     def build(self, at: Float, kept: Kept | None, l2: Float, *, finer: bool, spent: float) -> None:
         rows = self.rows
-        # A larger sample has to cost less than the products it may save.
-        if finer and self.n < rows.n_rows and self._cost(2 * self.n) <= spent:
+        # What a larger sample costs has to be little beside the products it may save: those of
+        # this step, and of some to come.
+        if finer and self.n < rows.n_rows and self._cost(2 * self.n) <= _STEPS_TO_COME * spent:
             self.n = min(rows.n_rows, 2 * self.n)
         if self.n < rows.n_rows:
             x, p, weight = rows.sample(self.n, at, kept, self.rng)

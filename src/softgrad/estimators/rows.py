@@ -94,11 +94,6 @@ class Rows:
             native.moments(at, _of(kept, part), second, True)
         return first, second
 
-    def secant(self, step: Float, kept: Kept, trial: Kept) -> None:
-        """Mix what is kept with what a step away was found: see secant_mixture in C++."""
-        for part, native in self.parts():
-            native.secant(step, kept[part.rows], trial[part.rows])
-
     def dual(self, at: Float, step: Float, grad: Float, log_prob: Float) -> tuple[float, float]:
         """Divergence of the dual point and the loss at ``at + step``: see DualWork in C++."""
         divergence = loss = 0.0

@@ -99,6 +99,26 @@ class Rows(NamedTuple):
             np.copyto(p, p.dtype.type(0), where=~self.mask)  # a row masked entirely is NaN
         return p
 
+    def product(self, g: Array, buffer: Array | None = None) -> Array:
+        """p (g - sum p g) / T of every row."""
+        result: Array = _native.softmax_product(self.logits, g, self.axis, self.temperature, buffer)
+        return result
+
+    def jacobian(self) -> Array:
+        """(diag(p) - p p^T) / T of every row, in shape (..., C, C); 0 where masked."""
+        x = np.moveaxis(self.logits, self.axis, -1)
+        repeated = np.broadcast_to(x[..., None, :], (*x.shape, self.classes))
+        units = np.broadcast_to(np.eye(self.classes, dtype=x.dtype), repeated.shape)
+        result: Array = _native.softmax_product(
+            repeated, units, repeated.ndim - 1, self.temperature, None
+        )
+        if self.mask is not None:
+            take_part = np.moveaxis(self.mask, self.axis, -1)
+            both = take_part[..., None, :] & take_part[..., :, None]
+            np.copyto(result, result.dtype.type(0), where=~both)
+        result += result.dtype.type(0)  # no -0.0
+        return result
+
     def covariance(self, p: Array) -> Array:
         """diag(p) - p p^T of every row, in shape (..., C, C)."""
         p = np.moveaxis(p, self.axis, -1)

@@ -4,11 +4,10 @@ A step d minimizes the quadratic model g.d + d.Hd/2 until the residual, in the n
 preconditioner, has fallen by min(1/4, sqrt(|g| / |g_0|)) (superlinear: Eisenstat and Walker, SIAM
 J. Sci. Comput. 17, 1996). Two things keep it from crawling where the model is useless:
 
-- A full step that fails has seen where the model was wrong. The function corrects its model by the
-  curvature between the two points (``secant``) and the step is computed anew. Backtracking is the
-  alternative; whichever decreased the function more for its cost is taken the next time.
 - If already an early step fails, the function is solved along a path: first as an easier function
   (a stronger penalty), loosely, then by decades as itself.
+- Later a step that fails is shortened, and a preconditioner that lets conjugate gradients take long
+  is asked to become finer, whatever the steps' lengths: the last ones need it most.
 
 No decision depends on time or on the number of threads; sums are BLAS's, so for the same bits with
 any number of threads the caller keeps BLAS on one.
@@ -30,9 +29,8 @@ _ROUNDING = 4e-16  # relative rise of the value that is no rise
 _NOTHING = 1e-17  # relative decrease below which there is nothing left to gain
 _NEARLY_NOTHING = 1e-12  # the same, where only the proof is still missing
 _MOST_PRODUCTS = 300  # in one step
+_MOST_AT_FIRST = 50  # in an early step, while it is open whether the path has to be taken
 _SLOW = 25  # products in one step from which a better preconditioner is asked for
-_RETRIES = 4  # corrections of the model within one step
-_COST_OF_EVALUATION = 2.0  # in Hessian products
 _EARLY = 1e-2  # relative decrease at which a failed step starts the path
 _LOOSE = 1e-2  # relative decrease at which a stage of the path is left
 _NEAR = 2.0  # times the tolerance: where a certificate is worth its pass over the data
@@ -48,9 +46,6 @@ class CurvedFunction(Protocol):
     def value_and_grad(self, x: Array, /) -> tuple[float, Array]: ...
     def accept(self) -> None: ...
     def hessian_product(self, v: Array, /) -> Array: ...
-    def secant(self, step: Array, /) -> bool:
-        """Correct the model by what the last trial, ``step`` away, showed; false: nothing to do."""
-
     def precondition(self, residual: Array, /) -> Array: ...
     def rebuild(self, *, finer: bool) -> None:
         """Fit the preconditioner to the current model; ``finer``: it was not good enough."""
@@ -180,14 +175,13 @@ class _Search:
         function = self.function
         self.first_norm = 0.0
         smallest_gap, fruitless = np.inf, 0
-        gain = {"secant": np.inf, "backtrack": np.inf}
         while True:
             if self.iterations >= self.max_iter:
                 return Status.ITERATION_LIMIT
             if not self.built or self.products_since_build >= function.rebuild_cost:
                 self._rebuild(finer=False)
             products = self.products
-            step = self._newton_step(None, 0.0 if loose else tol)
+            step = self._newton_step(0.0 if loose else tol, may_leave=may_leave)
             if not -step.slope > _NOTHING * abs(self.value) or not np.isfinite(step.slope):
                 return self._at_the_end(step, tol, loose)
             decrease = -step.slope / 2  # promised by the model
@@ -206,26 +200,12 @@ class _Search:
                 self.x = self.x + step.direction  # where the next stage begins
                 return Status.CONVERGED
             # --- the full step, or what can be had instead ---
-            way = max(gain, key=lambda name: gain[name])
-            evaluations = self.evaluations
-            before = self.value
             trial = self._try(self.x + step.direction)
             failed = not self._decreased(trial[0], step.slope)
             if failed and may_leave and decrease > _EARLY * abs(self.value):
                 if len(function.path()) > 1:
                     return None
                 may_leave = False
-            retries = _RETRIES if way == "secant" else 0
-            while not self._decreased(trial[0], step.slope) and retries > 0:
-                retries -= 1
-                if not np.isfinite(trial[0]) or not function.secant(step.direction):
-                    break
-                self._rebuild(finer=False)
-                corrected = self._newton_step(_LARGEST_FORCING, 0.0)
-                if not -corrected.slope > 0.0:
-                    break
-                step = corrected
-                trial = self._try(self.x + step.direction)
             length = 1.0
             for _ in range(60):
                 if self._decreased(trial[0], length * step.slope):
@@ -234,15 +214,6 @@ class _Search:
                 trial = self._try(self.x + length * step.direction)
             else:
                 return self._at_the_end(step, tol, loose)
-            if length != 1.0 or failed:
-                cost = (
-                    self.products
-                    - products
-                    + _COST_OF_EVALUATION * (self.evaluations - evaluations)
-                )
-                gain[way] = (before - trial[0]) / cost
-                other = "backtrack" if way == "secant" else "secant"
-                gain[other] *= 1.3  # what was good once may be so again
             self.x, (self.value, self.grad) = self.x + length * step.direction, trial
             function.accept()
             self.iterations += 1
@@ -267,8 +238,8 @@ class _Search:
 
     # --- one step ---------------------------------------------------------------------------
 
-    def _newton_step(self, forcing: float | None, tol: float) -> _Step:
-        """Conjugate gradients on H d = -g, by default with the forcing of Eisenstat and Walker.
+    def _newton_step(self, tol: float, *, may_leave: bool) -> _Step:
+        """Conjugate gradients on H d = -g, with the forcing of Eisenstat and Walker.
 
         Near the end they go on until the residual is small in the norm of the certificate too.
         """
@@ -279,10 +250,12 @@ class _Search:
         q = z.copy()
         scaled = np.empty_like(d)
         norm2 = first = max(0.0, _dot(residual, z))
-        if forcing is None:
-            self.first_norm = self.first_norm or np.sqrt(first)
-            forcing = min(_LARGEST_FORCING, np.sqrt(np.sqrt(first) / (self.first_norm or 1.0)))
-        for _ in range(_MOST_PRODUCTS):
+        self.first_norm = self.first_norm or np.sqrt(first)
+        forcing = min(_LARGEST_FORCING, np.sqrt(np.sqrt(first) / (self.first_norm or 1.0)))
+        for product_number in range(_MOST_PRODUCTS):
+            long = may_leave and product_number == _MOST_AT_FIRST
+            if long and -_dot(self.grad, d) / 2 > _EARLY * abs(self.value):
+                break
             if not norm2 > 0.0:
                 break
             product = function.hessian_product(q)
