@@ -3,13 +3,13 @@
 Every library gets the same numbers, and the truth is computed from exactly those with mpmath. The
 error of a result is its distance from the truth in units of the last place that the truth has in
 that type. Only logsumexp, whose two terms may cancel, is measured in units of the larger of its
-result and its largest logit.
+result and its largest logit; sparsemax, a difference of logits, in those of 1.
 """
 
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import softgrad as sg
 
-from . import machine, tables
+from . import activation_accuracy, activation_peers, machine, tables
 from .cases import Array
 
 # exp(-745) beside 1 is 1075 binary digits away, and 64 more shall be right.
@@ -33,6 +33,8 @@ FUNCTIONS = (
     "softmax.vjp",
     "cross_entropy",
     "cross_entropy.grad",
+    "softmin",
+    "sparsemax",
 )
 
 
@@ -80,7 +82,7 @@ def rows_of(dtype: type[np.floating[Any]]) -> dict[str, list[Row]]:
 
 @dataclass(frozen=True)
 class Truth:
-    """The six results of one row."""
+    """The results of one row."""
 
     softmax: list[Any]
     log_softmax: list[Any]
@@ -88,6 +90,8 @@ class Truth:
     vjp: list[Any]
     loss: list[Any]
     grad: list[Any]
+    softmin: list[Any]
+    sparsemax: list[Any]
 
     @classmethod
     def of(cls, row: Row) -> "Truth":
@@ -98,6 +102,13 @@ class Truth:
         lse = mpmath.log(total)
         p = [value / total for value in e]
         k = row.target
+        negative = [1 / value for value in e]
+        share = mpmath.fsum(negative)
+        ordered, sums = sorted(x, reverse=True), [mpmath.mpf(0)]
+        for value in ordered:
+            sums.append(sums[-1] + value)
+        size = max(n for n, value in enumerate(ordered, 1) if 1 + n * value > sums[n])
+        tau = (sums[size] - 1) / size
         return cls(
             softmax=p,
             log_softmax=[value - lse for value in x],
@@ -105,15 +116,17 @@ class Truth:
             vjp=[p_j * ((j == k) - p[k]) for j, p_j in enumerate(p)],
             loss=[lse - x[k]],
             grad=[p_j - (j == k) for j, p_j in enumerate(p)],
+            softmin=[value / share for value in negative],
+            sparsemax=[max(value - tau, mpmath.mpf(0)) for value in x],
         )
 
     def named(self) -> dict[str, list[Any]]:
         """By the names that the libraries' results have."""
-        values = (self.softmax, self.log_softmax, self.logsumexp, self.vjp, self.loss, self.grad)
+        values = (getattr(self, field.name) for field in fields(self))
         return dict(zip(FUNCTIONS, values, strict=True))
 
 
-Results = dict[str, Array]
+Results = dict[str, Array | None]
 Library = Callable[[Row], Results]
 
 
@@ -128,6 +141,8 @@ def softgrad(row: Row) -> Results:
         sg.softmax.vjp(x, _one_hot(row)),
         loss,
         grad,
+        sg.softmin(x),
+        sg.sparsemax(x),
     )
     return _collect(values)
 
@@ -140,7 +155,10 @@ def numpy(row: Row) -> Results:
     p = e / e.sum()
     log_p = z - np.log(e.sum())
     lse = np.log(e.sum()) + x.max()
-    return _collect((p, log_p, lse, p * (g - (p * g).sum()), -log_p[k], p - g))
+    vjp, sparse = p * (g - (p * g).sum()), activation_peers.numpy_sparsemax(x)
+    softmin = np.exp(x.min() - x)
+    softmin /= softmin.sum()
+    return _collect((p, log_p, lse, vjp, -log_p[k], p - g, softmin, sparse))
 
 
 def scipy_(row: Row) -> Results:
@@ -148,7 +166,8 @@ def scipy_(row: Row) -> Results:
     x, k, g = row.x, row.target, _one_hot(row)
     p, log_p = scipy.special.softmax(x), scipy.special.log_softmax(x)
     lse = scipy.special.logsumexp(x)
-    return _collect((p, log_p, lse, p * (g - (p * g).sum()), -log_p[k], p - g))
+    vjp, softmin = p * (g - (p * g).sum()), scipy.special.softmax(-x)
+    return _collect((p, log_p, lse, vjp, -log_p[k], p - g, softmin, None))
 
 
 def torch_(row: Row) -> Results:
@@ -162,7 +181,8 @@ def torch_(row: Row) -> Results:
     loss = torch.nn.functional.cross_entropy(x, torch.tensor(row.target))
     (grad,) = torch.autograd.grad(loss, x)
     tensors = (p, torch.log_softmax(x, 0), torch.logsumexp(x, 0), vjp, loss, grad)
-    return _collect(tuple(tensor.detach().numpy() for tensor in tensors))
+    softmin = torch.nn.functional.softmin(x, 0).detach().numpy()
+    return _collect((*(tensor.detach().numpy() for tensor in tensors), softmin, None))
 
 
 def jax_(row: Row) -> Results:
@@ -178,7 +198,9 @@ def jax_(row: Row) -> Results:
     p, pull = jax.vjp(jax.nn.softmax, x)
     (vjp,) = pull(jax.numpy.asarray(_one_hot(row)))
     value, grad = jax.value_and_grad(loss)(x)
-    arrays = (p, jax.nn.log_softmax(x), jax.nn.logsumexp(x), vjp, value, grad)
+    peers = activation_peers.jax_values()
+    softmin, sparse = peers["softmin"](x), peers["sparsemax"](x)
+    arrays = (p, jax.nn.log_softmax(x), jax.nn.logsumexp(x), vjp, value, grad, softmin, sparse)
     return _collect(arrays)
 
 
@@ -189,7 +211,7 @@ def _one_hot(row: Row) -> Array:
 
 
 def _collect(values: Sequence[Any]) -> Results:
-    arrays = (np.atleast_1d(np.asarray(value)) for value in values)
+    arrays = (None if value is None else np.atleast_1d(np.asarray(value)) for value in values)
     return dict(zip(FUNCTIONS, arrays, strict=True))
 
 
@@ -219,6 +241,8 @@ def error(function: str, got: Array, truth: list[Any], row: Row) -> float:
         return math.inf
     assert got.dtype == dtype
     scale = mpmath.mpf(abs(float(row.x.max()))) if function == "logsumexp" else mpmath.mpf(0)
+    if function == "sparsemax":
+        scale = mpmath.mpf(1)  # of a sum of numbers around 1
     worst = mpmath.mpf(0)
     for value, true in zip(got, truth, strict=True):
         distance = abs(mpmath.mpf(float(value)) - true)
@@ -238,16 +262,16 @@ def ulps(value: float, dtype: type[np.floating[Any]]) -> str:
 
 @dataclass(frozen=True)
 class Worst:
-    """The largest error of each library in one function on one kind of rows."""
+    """The largest error of each library in one function on one kind of rows; None: it has none."""
 
     function: str
     kind: str
-    errors: dict[str, float]
+    errors: dict[str, float | None]
 
 
 def measure(dtype: type[np.floating[Any]], found: dict[str, Library]) -> list[Worst]:
-    """Every function of every library on every kind of rows."""
-    largest: dict[tuple[str, str], dict[str, float]] = {}
+    """Every function of rows of every library on every kind of rows."""
+    largest: dict[tuple[str, str], dict[str, float | None]] = {}
     for kind, rows in rows_of(dtype).items():
         for row in rows:
             truth = Truth.of(row).named()
@@ -255,9 +279,11 @@ def measure(dtype: type[np.floating[Any]], found: dict[str, Library]) -> list[Wo
                 with np.errstate(all="ignore"):
                     results = library(row)
                 for function in FUNCTIONS:
-                    errors = largest.setdefault((function, kind), dict.fromkeys(found, 0.0))
-                    got = error(function, results[function], truth[function], row)
-                    errors[name] = max(errors[name], got)
+                    errors = largest.setdefault((function, kind), dict.fromkeys(found))
+                    result = results[function]
+                    if result is not None:
+                        got = error(function, result, truth[function], row)
+                        errors[name] = max(errors[name] or 0.0, got)
     return [
         Worst(function, kind, errors)
         for (function, kind), errors in sorted(
@@ -266,15 +292,41 @@ def measure(dtype: type[np.floating[Any]], found: dict[str, Library]) -> list[Wo
     ]
 
 
+def measure_elementwise(dtype: type[np.floating[Any]]) -> list[Worst]:
+    """Every activation of one number, with both derivatives, on every kind of numbers."""
+
+    def largest(got: Array, truth: Any, terms: Any) -> float:
+        if got.shape != truth.shape or np.isnan(got).any():
+            return math.inf
+        worst = mpmath.mpf(0)
+        for value, true, size in zip(got, truth, terms, strict=True):
+            if abs(true) > float(np.finfo(dtype).max):
+                continue
+            if not math.isfinite(value):
+                return math.inf
+            worst = max(worst, abs(mpmath.mpf(float(value)) - true) / unit(size, dtype))
+        return float(worst)
+
+    found = activation_accuracy.libraries()
+    return [Worst(*row) for row in activation_accuracy.measure(dtype, found, largest)]
+
+
+def shown(value: float | None, dtype: type[np.floating[Any]]) -> str:
+    """An error, or a dash where the library has no such function."""
+    return "–" if value is None else ulps(value, dtype)
+
+
 def summary(worst: Sequence[Worst], dtype: type[np.floating[Any]]) -> str:
     """One line a function: the largest error on any row."""
     libraries = list(worst[0].errors)
     lines = []
-    for function in FUNCTIONS:
-        of_this = [w.errors for w in worst if w.function == function]
-        lines.append(
-            [function, *(ulps(max(e[name] for e in of_this), dtype) for name in libraries)]
-        )
+    for function in dict.fromkeys(w.function for w in worst):
+        line = [function]
+        for name in libraries:
+            errors = [w.errors[name] for w in worst if w.function == function]
+            known = [error for error in errors if error is not None]
+            line.append(shown(max(known) if known else None, dtype))
+        lines.append(line)
     name = str(np.dtype(dtype))
     return f"### {name}, all rows\n\n" + tables.table([name, *libraries], lines)
 
@@ -282,7 +334,7 @@ def summary(worst: Sequence[Worst], dtype: type[np.floating[Any]]) -> str:
 def details(worst: Sequence[Worst], dtype: type[np.floating[Any]]) -> str:
     """One line a function and kind of rows."""
     lines = [
-        [w.function, w.kind, *(ulps(value, dtype) for value in w.errors.values())] for w in worst
+        [w.function, w.kind, *(shown(value, dtype) for value in w.errors.values())] for w in worst
     ]
     header = ["function", "rows", *worst[0].errors]
     return f"### {np.dtype(dtype)}, by kind of row\n\n" + tables.table(header, lines, words=2)
@@ -300,7 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
         tables.table(["machine", ""], list(machine.describe().items()), words=2),
     ]
     for dtype in (np.float32, np.float64):
-        worst = measure(dtype, libraries())
+        worst = measure(dtype, libraries()) + measure_elementwise(dtype)
         parts += [summary(worst, dtype), details(worst, dtype)]
     text = "\n\n".join(parts)
     print(text)

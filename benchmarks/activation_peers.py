@@ -1,8 +1,7 @@
 """The activations as users of each library write them, by the names that softgrad has for them.
 
-`VALUES` holds, for each library, functions of one of its arrays. Their vjp is the library's own
-automatic differentiation, except for NumPy and SciPy, which have none: there it is the formula that
-goes with the value.
+Functions of one of the library's own arrays. NumPy and SciPy have no automatic differentiation:
+there the formula of the derivative stands beside that of the value.
 """
 
 from collections.abc import Callable
@@ -183,6 +182,14 @@ def jax_values() -> dict[str, Unary]:
         "softmin": lambda x: nn.softmax(-x, axis=-1),
         "sparsemax": _jax_sparsemax,
     }
+
+
+def numpy_sparsemax(x: Any) -> Any:
+    """Algorithm 1 of Martins and Astudillo (2016), by sorting a row."""
+    ordered = -np.sort(-x)
+    sums = np.cumsum(ordered)
+    k = int(np.sum(1 + np.arange(1, x.size + 1) * ordered > sums))
+    return np.maximum(x - (sums[k - 1] - 1) / x.dtype.type(k), 0)
 
 
 def _jax_sparsemax(x: Any) -> Any:

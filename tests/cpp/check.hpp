@@ -213,6 +213,7 @@ struct Truth {
 
 void check_rows(const softgrad::KernelTable& table);
 void check_batches();
+void check_activations(const softgrad::KernelTable& table);
 void check_linear(const softgrad::KernelTable& table);
 void check_optimizers(const softgrad::KernelTable& table);
 

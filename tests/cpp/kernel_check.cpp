@@ -279,6 +279,7 @@ int main() {
     if (!softgrad::set_instruction_set(name)) check::fail("set_instruction_set", 0, 1);
     check::check_rows(softgrad::active_kernels());
     check::check_batches();
+    check::check_activations(softgrad::active_kernels());
     check::check_linear(softgrad::active_kernels());
     check::check_optimizers(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());

@@ -4,9 +4,8 @@
 // With a = |x| and e = exp(-a) every formula is a quotient of sums of positive numbers, except
 // where a derivative itself crosses zero: f' and f'' of gelu, gelu_tanh, silu and mish are accurate
 // relative to the size of their terms there. All are defined on the whole line: limits at infinity,
-// subnormal results, NaN for NaN. Values are within 3 ULP (gelu and mish in float64: 4),
-// derivatives within 4: tests/cpp/sweep.cpp goes through all floats, tests/accuracy through hard
-// numbers.
+// subnormal results, NaN for NaN. Values are within 3 ULP (gelu: 4), derivatives within 4:
+// tests/cpp/sweep/sweep.cpp goes through all floats, tests/accuracy through hard numbers.
 //
 // At a kink the derivative is the one from the left (relu'(0) = 0, leaky_relu'(0) = slope,
 // elu'(0) = alpha), as in PyTorch.
@@ -19,13 +18,19 @@ namespace softgrad::SOFTGRAD_ISA {
 
 constexpr double selu_scale = 1.0507009873554804934, selu_scale_alpha = 1.7580993408473768599;
 
+// What does not depend on x otherwise: NaN for NaN.
+template <class R>
+SOFTGRAD_INLINE R unless_nan(R x, R r) {
+  return x == x ? r : x;
+}
+
 // A function is a struct with `Float`, the arithmetic that it needs for float32, and
 // of<P, order>(x, parameter).
 struct Identity {
   using Float = Single;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
-    return order == 0 ? x : splat(S(order == 1));
+    return order == 0 ? x : unless_nan(x, splat(S(order == 1)));
   }
 };
 
@@ -34,7 +39,7 @@ struct Sigmoid {
   using Float = Single;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
-    const auto [biased, e, one_minus] = exponential<P>(-magnitude(x));
+    const auto [biased, e, one_minus] = exponential<P>(below(x));
     R s = S(1) + e;
     if constexpr (order == 0) {
       R q = (x < 0 ? biased : splat(S(1))) / s;
@@ -56,7 +61,7 @@ struct Softplus {
     if constexpr (order > 0) {
       return Sigmoid::of<P, order - 1>(x, parameter);
     } else {
-      R l = log1p_unit<P>(exponential<P>(-magnitude(x)).e);
+      R l = log1p_unit<P>(exponential<P>(below(x)).e);
       return x > 0 ? x + l : l;
     }
   }
@@ -77,7 +82,7 @@ struct Tanh {
   using Float = Single;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
-    const auto [biased, e, one_minus] = exponential<P>(S(-2) * magnitude(x));
+    const auto [biased, e, one_minus] = exponential<P>(S(2) * below(x));
     R s = S(1) + e;
     if constexpr (order == 0) {
       return with_sign(one_minus / s, x);
@@ -95,8 +100,8 @@ struct Relu {
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
     R zero = {};
-    if constexpr (order == 0) return x > 0 ? x : zero;
-    return order == 1 ? (x > 0 ? splat(S(1)) : zero) : zero;
+    if constexpr (order == 0) return maximum(zero, x);  // NaN passes
+    return unless_nan(x, x > 0 ? splat(S(order == 1)) : zero);
   }
 };
 
@@ -105,7 +110,7 @@ struct LeakyRelu {
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S slope) {
     if constexpr (order == 0) return x > 0 ? x : x * slope;
-    return order == 1 ? (x > 0 ? splat(S(1)) : splat(slope)) : R{};
+    return unless_nan(x, order == 1 ? (x > 0 ? splat(S(1)) : splat(slope)) : R{});
   }
 };
 
@@ -151,7 +156,7 @@ struct Softsign {
       R square = fma(u, u, (u + u) * ul);
       if constexpr (order == 1) return square;
       R r = S(2) * fma(square, u, square * ul);
-      return x < 0 ? r : x > 0 ? -r : R{};
+      return x > 0 ? -r : x == 0 ? R{} : r;
     }
   }
 };
@@ -159,20 +164,28 @@ struct Softsign {
 // x Phi(x), Phi the distribution function of the standard normal: with W from normal_tail,
 // Phi(-a) = exp(-a^2/2) W; Phi(x) + x phi(x); phi(x) (2 - x^2).
 struct Gelu {
-  using Float = Short;
+  using Float = std::conditional_t<SOFTGRAD_HAS_FMA, Single, Short>;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
     constexpr S inverse_sqrt_2pi = 0x1.9884533d43651p-2;
-    R a = at_most(magnitude(x), S(P::full ? 39.5 : 15));
+    R a = at_most(magnitude(x), S(P::full ? 39.5 : 16));
     R square = a * a, low = {};
-    if constexpr (P::full) low = two_product(a, a).lo;
+    if constexpr (P::full)
+      low = two_product(a, a).lo;
+    else if constexpr (sizeof(S) == 4)
+      low = fma(a, a, -square);
     const auto [biased, e, one_minus] = exponential<P>(S(-0.5) * square, S(-0.5) * low);
     if constexpr (order == 2) {
       R factor = (S(2) - square) - low;
       return biased * inverse_sqrt_2pi * factor * P::unbias;
     } else {
       R w = normal_tail<P>(a);
-      if constexpr (order == 0) return x < 0 ? -(a * (biased * w)) * P::unbias : x * (S(1) - e * w);
+      if constexpr (order == 0) {
+        R tail = biased * w;
+        R factor = x < 0 ? tail : fma(tail, splat(-P::unbias), splat(S(1)));
+        R r = (x < 0 ? -a : x) * factor;
+        return x < 0 ? r * P::unbias : r;
+      }
       R d = fma(a, splat(-inverse_sqrt_2pi), w);
       return x < 0 ? biased * d * P::unbias : S(1) - e * d;
     }
@@ -262,11 +275,10 @@ struct Mish {
 
 // --- Over arrays ---------------------------------------------------------------------------------
 
-// One register in the arithmetic P, times g and v (factors: 0, 1 or 2 of them); NaN stays.
+// One register in the arithmetic P, times g and v (factors: 0, 1 or 2 of them).
 template <class F, class P, int order, int factors, class R>
 SOFTGRAD_INLINE R element(R x, R g, R v, typename P::S parameter) {
   R r = F::template of<P, order>(x, parameter);
-  r = x == x ? r : x;
   if constexpr (factors > 0) r = r * g;
   if constexpr (factors > 1) r = r * v;
   return r;
