@@ -141,7 +141,7 @@ def test_step_sizes_follow_the_schedule():
         assert optimizer.step_size_at(state) in (1.0, 0.5, 0.25)
         before = w.copy()
         optimizer.step(w, np.ones(1), state)
-        seen.append(float(before - w))
+        seen.append(float((before - w)[0]))
     assert seen == [1.0, 1.0, 0.5, 0.5, 0.25]
 
 

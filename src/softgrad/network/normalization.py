@@ -61,6 +61,7 @@ class _Normalization(Layer):
         return result
 
     def _normalize(self, x: Array, call: Pass) -> tuple[Array, Array]:
+        self._check(len(x))
         mean = self._mean(x)
         h = np.subtract(x, mean, out=call.buffer("h", x.shape))
         y = np.multiply(h, h, out=call.buffer("y", x.shape))
@@ -69,6 +70,9 @@ class _Normalization(Layer):
         s = 1.0 / np.sqrt(variance + x.dtype.type(self.epsilon))
         h *= s
         return h, s
+
+    def _check(self, rows: int) -> None:
+        """Refuses batches without a variance."""
 
     def _learn(self, mean: Array, variance: Array, rows: int, call: Pass) -> None:
         """Moves the running statistics, where there are any."""
@@ -223,12 +227,14 @@ class BatchNorm(_Normalization):
     def _fixed(self, call: Pass) -> bool:
         return not call.training
 
-    def _learn(self, mean: Array, variance: Array, rows: int, call: Pass) -> None:
+    def _check(self, rows: int) -> None:
         if rows < 2:
             raise ShapeError(
                 f"{self!r} needs at least 2 rows in a batch of training, and got {rows}: one row "
                 "has no variance. Use larger batches, or LayerNorm."
             )
+
+    def _learn(self, mean: Array, variance: Array, rows: int, call: Pass) -> None:
         if call.learning:
             unbiased = variance * (rows / (rows - 1))
             for running, new in zip(call.statistics, (mean, unbiased), strict=True):
