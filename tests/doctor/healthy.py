@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -296,7 +295,7 @@ def ce_single_row(z, label):
 @healthy("cross_entropy")
 def ce_lists(logits, labels):
     total = 0.0
-    for row, label in zip(logits, labels):
+    for row, label in zip(logits, labels, strict=True):
         top = max(row)
         total += top + math.log(sum(math.exp(v - top) for v in row)) - row[label]
     return total / len(labels)
@@ -544,7 +543,7 @@ def sgd_step_no_bias(W, X, Y, lr):
     return W - lr * X.T @ (softmax(X @ W) - Y)
 
 
-# --- PyTorch and JAX ------------------------------------------------------------------------------
+# --- PyTorch --------------------------------------------------------------------------------------
 
 try:
     import torch
@@ -609,24 +608,3 @@ if torch is not None:
         F.cross_entropy(X @ W + b, y).backward()
         with torch.no_grad():
             return W - lr * W.grad, b - lr * b.grad
-
-
-if "jax" in sys.modules or sys.modules.get("torch") is not None:
-    try:
-        import jax
-        import jax.numpy as jnp
-    except ImportError:
-        jax = None  # type: ignore[assignment]
-    if jax is not None:
-        healthy("softmax")(jax.nn.softmax)
-
-        @healthy("cross_entropy_value_and_grad")
-        def jax_value_and_grad(x, y):
-            def loss(x):
-                return -jax.nn.log_softmax(x)[jnp.arange(len(y)), y].mean()
-
-            return jax.value_and_grad(loss)(x)
-
-        @healthy("softmax_vjp")
-        def jax_vjp(x, g):
-            return jax.vjp(jax.nn.softmax, x)[1](g)[0]

@@ -20,7 +20,8 @@ class Patient:
 
     @property
     def id(self) -> str:
-        return f"{'+'.join(map(str, self.mistakes))}-{self.function.__name__}"
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"{'+'.join(map(str, self.mistakes))}-{name}"
 
 
 PATIENTS: list[Patient] = []
@@ -630,9 +631,9 @@ class InPlaceBackward:
 class InPlaceLoss:
     def forward(self, x, y):
         self.p, self.y = softmax(x), y
-        return (np.log(np.exp(x - x.max(1, keepdims=True)).sum(1)) + x.max(1))[
-            :
-        ].mean() - x[np.arange(len(y)), y].mean()
+        return (np.log(np.exp(x - x.max(1, keepdims=True)).sum(1)) + x.max(1))[:].mean() - x[
+            np.arange(len(y)), y
+        ].mean()
 
     def backward(self):
         d = self.p

@@ -1,7 +1,8 @@
 """The commands of ``softgrad`` and how they end.
 
-0: done.  2: the input cannot be used; one line on stderr says why and what to do, nothing was
-written.  130: interrupted with Ctrl-C; ``train`` has then kept the best model so far.
+0: done.  1: ``doctor`` has found a mistake.  2: the input cannot be used; one line on stderr says
+why and what to do, nothing was written.
+130: interrupted with Ctrl-C; ``train`` has then kept the best model so far.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def run(arguments: list[str]) -> int:
         return _end(message, BAD_INPUT)
     if code == INTERRUPTED:
         return _end("Interrupted; nothing was written.", INTERRUPTED)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _end(message: str, code: int) -> int:
@@ -203,6 +204,39 @@ def export(
     from softgrad.cli.export import export_command
 
     export_command(model, file, dtype)
+
+
+@app.command()
+def doctor(
+    source: Annotated[
+        str | None, typer.Argument(help="FILE.py:FUNCTION, or FILE.py.", metavar="SOURCE")
+    ] = None,
+    paste: Annotated[
+        bool, typer.Option("--paste", help="Read the code from the standard input.")
+    ] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="What it claims to be, such as softmax or cross_entropy_grad."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as an HTML file too.")] = None,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds until the examined code is ended.")
+    ] = 30.0,
+    layout: Annotated[
+        str | None, typer.Option(help="NC (rows are examples), CN (columns are) or C (one row).")
+    ] = None,
+    reduction: Annotated[
+        str | None, typer.Option(help="Which loss a gradient belongs to: mean or sum.")
+    ] = None,
+) -> None:
+    """Find the mistake in a softmax, a loss or a gradient.
+
+    Exit code 0: healthy. 1: something is wrong, and the report says what.
+    """
+    from softgrad.cli.doctor import doctor_command
+
+    code = doctor_command(source, paste, kind, html, time_limit, layout, reduction)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -69,7 +69,7 @@ def call(
     options: Mapping[str, Any] | None = None,
     time_limit: float = 10.0,
 ) -> Outcome:
-    """One call; ``options`` adds or replaces roles. Rows are fed one by one where that is wanted."""
+    """One call, or one a row where that is wanted; ``options`` adds or replaces roles."""
     if convention.layout in ("row", "scalar"):
         single = [
             _call_once(function, convention, probe.row(i), options, time_limit)
@@ -226,7 +226,11 @@ def _in_framework(value: Any, role: str, framework: str) -> Any:
     if framework.startswith("torch"):
         torch = sys.modules["torch"]
         tensor = torch.tensor(np.array(value))
-        if framework == "torch+grad" and role in ("x", "X", "W", "b") and tensor.is_floating_point():
+        if (
+            framework == "torch+grad"
+            and role in ("x", "X", "W", "b")
+            and tensor.is_floating_point()
+        ):
             tensor.requires_grad_(True)
         if framework == "torch32" and tensor.is_floating_point():
             tensor = tensor.float()

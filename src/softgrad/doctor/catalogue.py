@@ -284,8 +284,8 @@ MISTAKES: dict[int, Mistake] = {
         _entry(
             25,
             "A negative label wraps around to the last classes",
-            "log_p[i, -1] is the last class in Python, so rows marked -1 teach the model that class "
-            "instead of being left out. Leave them out, and divide by the number of rows left.",
+            "log_p[i, -1] is the last class in Python, so rows marked -1 teach the model that "
+            "class instead of being left out. Leave them out; divide by the number of rows left.",
             "keep = y >= 0\ngrad = p.copy()\ngrad[np.flatnonzero(keep), y[keep]] -= 1\n"
             "grad[~keep] = 0\ngrad /= keep.sum()",
             loss="keep = y >= 0\nloss = -log_p[np.flatnonzero(keep), y[keep]].mean()",
@@ -327,9 +327,9 @@ MISTAKES: dict[int, Mistake] = {
         _entry(
             30,
             "Finite differences in float32",
-            "(f(x + h) - f(x - h)) / 2h divides the rounding error of f, 1e-7 in float32, by h: for "
-            "h = 1e-4 nothing but noise is left in the third digit. Use float64 and h = 1e-5, or "
-            "softgrad.check_grad.",
+            "(f(x + h) - f(x - h)) / 2h divides the rounding error of f, 1e-7 in float32, by h: "
+            "for h = 1e-4 nothing but noise is left in the third digit. Use float64 and h = 1e-5, "
+            "or softgrad.check_grad.",
             "x = x.astype(np.float64)     # then (f(x + h) - f(x - h)) / (2 * h) with h = 1e-5",
         ),
     )

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from softgrad._typing import Array
 from softgrad.doctor import probes
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.catalogue import CODE, MISTAKES
@@ -120,7 +119,8 @@ def examine(
     >>> sg.examine(sg.softmax).healthy
     True
     """
-    if not callable(fn) and not hasattr(fn, "forward"):
+    target: Any = fn
+    if not callable(target) and not hasattr(target, "forward"):
         raise OptionTypeError(f"fn is a {type(fn).__name__}; accepted is something to call.")
     _check("layout", layout, ("NC", "CN", "C"))
     _check("reduction", reduction, ("mean", "sum"))
@@ -178,6 +178,8 @@ class _Session:
         kinds = candidates(self.subject, self.claimed)
         best: tuple[float, Kind, Reading] | None = None
         for place, kind in enumerate(kinds):
+            if best is not None and best[2].explained and not self._named(kind):
+                break  # what the name says has explained it
             reading = self.best_reading(kind)
             if reading is None:
                 continue
@@ -342,8 +344,8 @@ class _Session:
         if reading.convention.layout == "CN" and self.layout is None and not reading.mistakes:
             made = self.finding(8, kind, reading, None)
             note = (
-                "The columns are taken as examples, as in layout (C, N). If the rows are, the wrong "
-                "axis is normalised; examine(..., layout='NC') checks that."
+                "The columns are taken as examples, as in layout (C, N). If the rows are, the "
+                "wrong axis is normalised; examine(..., layout='NC') checks that."
             )
             remarks.append(replace(made, note=note, confidence=0.4))
 
@@ -377,18 +379,19 @@ class _Session:
         part = next(n for n, f in reading.fits.items() if f is None)
         examination = self.examination(kind, reading)
         observations = reading.observations
-        near, far = [], []
+        near: list[bool] = []
+        far: list[bool] = []
         for seen in observations[:3]:
             p = seen.probe
             for shift, into in ((1e-5, near), (0.7, far)):
                 ramp = shift * np.cos(np.arange(p.x.size).reshape(p.x.shape) + 0.5)
-                W = None if p.W is None else p.W + shift * np.cos(np.arange(p.W.size)).reshape(
-                    p.W.shape
+                W = (
+                    None
+                    if p.W is None
+                    else p.W + shift * np.cos(np.arange(p.W.size)).reshape(p.W.shape)
                 )
                 moved = examination.see(replace(p, x=p.x + ramp, W=W)).parts.get(part)
-                same = moved is not None and np.array_equal(
-                    moved, seen.parts[part], equal_nan=True
-                )
+                same = moved is not None and np.array_equal(moved, seen.parts[part], equal_nan=True)
                 into.append(same)
         if kind.binary and all(near) and all(far):
             return 26
@@ -411,7 +414,14 @@ class _Session:
             note = "If the argument is p already: examine(..., takes='probabilities')."
             confidence = 0.85
         return Finding(
-            number, mistake.title, mistake.why, self.fix(number, kind), confidence, example, "", note
+            number,
+            mistake.title,
+            mistake.why,
+            self.fix(number, kind),
+            confidence,
+            example,
+            "",
+            note,
         )
 
     def _other_layout(self, kind: Kind, reading: Reading) -> str:
@@ -505,12 +515,17 @@ class _Session:
             form = Form("J (p - y)", (), lambda v: v.back(v.p - v.y))
             c = 2.0 if loss is None else 2.0 * abs(loss.power.c)
         d = expected_power(kind, part, reading.convention)
-        return Fit(part, form, "right", False, Power(c, a, 0, d), part == "loss" and not per_row, (), 0)
+        return Fit(
+            part, form, "right", False, Power(c, a, 0, d), part == "loss" and not per_row, (), 0
+        )
 
     def small(self, kind: Kind, reading: Reading) -> list[probes.Probe]:
         T = 2.0 if reading.convention.takes_role("T") else 1.0
         if kind.binary:
-            first = [probes.of(np.array(x), np.array(y)) for x, y in (([2.0], [1]), ([2.0, -1.0], [1, 0]))]
+            first = [
+                probes.of(np.array(x), np.array(y))
+                for x, y in (([2.0], [1]), ([2.0, -1.0], [1, 0]))
+            ]
             return [replace(p, T=T) for p in first] + [reading.observations[0].probe]
         made = [probes.of(x, y, temperature=T) for x, y in _SMALL]
         return [*made, *(o.probe for o in reading.observations[:1])]
@@ -518,6 +533,8 @@ class _Session:
     def example(self, kind: Kind, reading: Reading, mean: bool = False) -> Example | None:
         """The smallest input on which the function is visibly wrong."""
         for probe in self.small(kind, reading):
+            if mean and len(probe.x) == 1:
+                continue  # where sum and mean are the same
             if reading.convention.layout == "row" and len(probe.x) > 1:
                 continue
             seen = observe(self.subject, kind, reading.convention, probe, None, self.time_limit)
@@ -531,9 +548,7 @@ class _Session:
                         return Example(self.inputs(kind, reading, probe), right, error, part)
                     continue
                 if differs(right, seen.parts[part], 1e-3):
-                    return Example(
-                        self.inputs(kind, reading, probe), right, seen.parts[part], part
-                    )
+                    return Example(self.inputs(kind, reading, probe), right, seen.parts[part], part)
         return None
 
     def _example_of_zero(self, kind: Kind, reading: Reading) -> Example | None:
@@ -597,7 +612,11 @@ class _Session:
         }
         result = {"arguments": f"{self.subject.name}({shown})", "layout": layouts[c.layout]}
         if c.takes_role("y") or c.takes_role("labels"):
-            targets = {"index": "class indices", "float": "0 or 1", "index from 1": "indices from 1"}
+            targets = {
+                "index": "class indices",
+                "float": "0 or 1",
+                "index from 1": "indices from 1",
+            }
             hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
             result["target"] = targets.get(c.target, hot)
             if kind.binary:
@@ -607,7 +626,8 @@ class _Session:
             result["reduction"] = reduction
         frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
         result["framework"] = frameworks.get(c.framework, "PyTorch")
-        result["compared with"] = truth_of(kind)
+        truth = truth_of(kind)
+        result["compared with"] = truth if reduction == "mean" else truth.replace(" / N", "")
         return result
 
     def _reduction(self, kind: Kind, reading: Reading) -> str:
@@ -657,13 +677,18 @@ class _Session:
         finding = self._failure(kind, convention, outcome)
         words = {"tried": f"{len(tried)} ways to call it"}
         return Report(
-            self.subject.name, kind.name, self.claimed is None, words, [finding], code=CODE[kind.name]
+            self.subject.name,
+            kind.name,
+            self.claimed is None,
+            words,
+            [finding],
+            code=CODE[kind.name],
         )
 
     def _failure(self, kind: Kind, convention: Convention, outcome: Outcome) -> Finding:
         probe = probes.random_binary(4, 0) if kind.binary else probes.random(4, 3, 0)
         stand_in = Reading(convention, [])
-        inputs: dict[str, Array] = self.inputs(kind, stand_in, probe)
+        inputs = self.inputs(kind, stand_in, probe)
         inputs = {k: np.round(v, 3) if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
         if isinstance(outcome.error, OvertimeError):
             return _unknown(
@@ -685,14 +710,20 @@ class _Session:
                 "for training steps.",
                 Example(inputs, truth_of(kind), "None"),
             )
-        shapes = [np.shape(v) for v in outcome.value] if isinstance(outcome.value, tuple) else np.shape(
-            outcome.value
+        shapes = (
+            [np.shape(v) for v in outcome.value]
+            if isinstance(outcome.value, tuple)
+            else np.shape(outcome.value)
         )
         return _unknown(
             "It returns something of the wrong shape",
             f"{kind.says.capitalize()} was expected, but shape {shapes} came back "
             f"({outcome.kind}).",
-            Example(inputs, truth_of(kind), outcome.value if not isinstance(outcome.value, tuple) else str(shapes)),
+            Example(
+                inputs,
+                truth_of(kind),
+                outcome.value if not isinstance(outcome.value, tuple) else str(shapes),
+            ),
         )
 
 
@@ -709,4 +740,6 @@ def _hint(error: Exception) -> str:
         return "The arguments do not fit: pass kind= if the kind was guessed wrongly."
     if isinstance(error, NameError):
         return "A name is missing: an import, or a helper defined elsewhere."
-    return "Every way to call it that fits its signature was tried; this is what the likeliest gave."
+    return (
+        "Every way to call it that fits its signature was tried; this is what the likeliest gave."
+    )

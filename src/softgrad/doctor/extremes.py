@@ -133,9 +133,7 @@ def _large_logits(ex: Examination) -> list[Evidence]:
     clipped = _clipped(ex, (12.0, 25.0, 60.0, 120.0, 600.0))
     if clipped:
         return clipped
-    across = {"other axis", "whole batch"}
-    stages = {f.stage.split(",")[0] for f in ex.reading.fits.values() if f is not None}
-    if ex.batch and not across & stages:
+    if ex.batch and not _across_rows(ex):
         probe = _with_teacher(probes.of([[1000.0, 1001.0, 999.0], [0.0, 1.0, 3.0]], [1, 0]), ex)
         shown = _first(ex, probe, 9)
         if shown:
@@ -215,18 +213,31 @@ def _confident_and_wrong(ex: Examination) -> list[Evidence]:
     if not ex.takes_logits:
         low = 60.0
     short, wide = [[-low, 0.0]], [[-low, 0.0, -1.0]]
+    if ex.batch and _across_rows(ex):
+        short = wide = []  # a single row would be divided by itself
     return _at_low(ex, short if _two_classes_work(ex) else wide, [0]) or (
         _at_low(ex, [[-low, 0.0, -1.0], [0.5, -low, 0.0]], [0, 1]) if ex.batch else []
     )
 
 
+def _across_rows(ex: Examination) -> bool:
+    """Whether a row's probabilities depend on other rows."""
+    fits = ex.reading.fits.values()
+    return any(f.stage.startswith(("other axis", "whole batch")) for f in fits if f is not None)
+
+
 def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidence]:
+    if not x:
+        return []
     fits = ex.reading.fits
     probe = _with_teacher(probes.of(x, y), ex)
     for part, predicted, actual in ex.compare(probe):
         fit = fits[part]
         if isinstance(actual, Exception):
-            if isinstance(actual, (ValueError, ZeroDivisionError, OverflowError)) and ex.takes_logits:
+            if (
+                isinstance(actual, (ValueError, ZeroDivisionError, OverflowError))
+                and ex.takes_logits
+            ):
                 return [Evidence(13, probe, part, predicted, actual)]
             continue
         if fit is None or not differs(predicted, actual):
@@ -410,9 +421,7 @@ def _mask(ex: Examination) -> list[Evidence]:
         leaks = bool(np.abs(value[~keep]).max() > 1e-6) or known
         if leaks and np.all(np.isfinite(value)):
             sure = 0.97 if known else 0.7
-            return [
-                Evidence(27, probes.of(x), "value", right, value, sure, note=_mask_note(keep))
-            ]
+            return [Evidence(27, probes.of(x), "value", right, value, sure, note=_mask_note(keep))]
     return []
 
 
@@ -471,9 +480,7 @@ def _second_call(ex: Examination) -> list[Evidence]:
             close = a.shape == b.shape and not differs(a, b, 1e-3)
             random = changing and close
             if not random or differs(a, b, 1e-9):
-                return [
-                    Evidence(None if random else 29, probe, part, a, b, 0.9, note=note)
-                ]
+                return [Evidence(None if random else 29, probe, part, a, b, 0.9, note=note)]
     roles = [m for m in first.outcome.mutated if ex.kind.family != "step"]
     if roles:
         before = first.outcome.after[roles[0]]

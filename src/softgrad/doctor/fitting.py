@@ -124,7 +124,9 @@ def _sizes(probe: Probe) -> tuple[int, int]:
 
 def probes_of(kind: Kind, square: bool, with_temperature: bool) -> list[Probe]:
     """Ordinary inputs; where there is a temperature, at several temperatures."""
-    seeds = (0, 1, 2) if kind.family in ("loss", "both", "distillation", "step", "layer") else (0, 1)
+    seeds = (
+        (0, 1, 2) if kind.family in ("loss", "both", "distillation", "step", "layer") else (0, 1)
+    )
     if kind.binary:
         return [probes.random_binary(n, seed) for n in (4, 6) for seed in seeds]
     shapes: tuple[tuple[int, int], ...] = probes.SQUARE if square else probes.SHAPES
@@ -234,8 +236,8 @@ def _upright(array: Array, convention: Convention, probe: Probe) -> Array:
     if array.ndim and array.size == 1 and rows > 1:
         return array.reshape(())
     if convention.layout == "CN" and array.ndim == 2 and array.shape == (1, rows):
-        return array[0]
-    return array
+        array = array[0]
+    return np.asarray(array)
 
 
 def _layer_parts(
@@ -259,7 +261,9 @@ def _layer_parts(
             parts["dW"] = array if upright else array.T
         elif "db" not in parts and array.size == b.size and array.ndim <= 2:
             parts["db"] = array.reshape(-1)
-        elif "dX" not in parts and array.shape == (X.shape if convention.layout != "CN" else X.T.shape):
+        elif "dX" not in parts and array.shape == (
+            X.shape if convention.layout != "CN" else X.T.shape
+        ):
             parts["dX"] = array if convention.layout != "CN" else array.T
     if "dW" not in parts:
         return {}

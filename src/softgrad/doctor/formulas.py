@@ -151,11 +151,11 @@ def _matrix(p: Array) -> Array:
 
 def _flat(p: Array) -> Array:
     flat = p.reshape(-1)
-    return np.diag(flat) - np.outer(flat, flat)
+    return np.asarray(np.diag(flat) - np.outer(flat, flat))
 
 
 def _argmax(v: View) -> Array:
-    return np.eye(v.p.shape[1])[v.p.argmax(axis=1)]
+    return np.asarray(np.eye(v.p.shape[1])[v.p.argmax(axis=1)])
 
 
 def _vjp(v: View) -> Array:
@@ -195,18 +195,14 @@ _ROWS: dict[str, list[Form]] = {
     ],
     "logsumexp": [
         Form("lse", (), lambda v: np.asarray(sg.logsumexp(v.z))),
-        Form(
-            "lse of all", (7,), lambda v: np.asarray(sg.logsumexp(v.z, axis=None)), stages=False
-        ),
+        Form("lse of all", (7,), lambda v: np.asarray(sg.logsumexp(v.z, axis=None)), stages=False),
         Form("lse of columns", (8,), lambda v: np.asarray(sg.logsumexp(v.z, axis=0)), stages=False),
         Form("lse of p", (15,), lambda v: np.asarray(sg.logsumexp(sg.softmax(v.z))), stages=False),
     ],
     "sigmoid": [
         Form("s", (), lambda v: v.p),
         Form("softmax over one unit", (26,), lambda v: np.ones_like(v.p)),
-        Form(
-            "softmax over the batch", (26,), lambda v: np.asarray(sg.softmax(v.x)), stages=False
-        ),
+        Form("softmax over the batch", (26,), lambda v: np.asarray(sg.softmax(v.x)), stages=False),
     ],
 }
 _JACOBIAN = [
@@ -228,7 +224,12 @@ _JACOBIAN = [
 _VJP = [
     Form("p (g - sum p g)", (), _vjp),
     Form("g p (1 - p)", (1,), lambda v: v.g * v.p * (1 - v.p)),
-    Form("x (g - sum x g)", (2,), lambda v: v.x * (v.g - (v.x * v.g).sum(1, keepdims=True)), stages=False),
+    Form(
+        "x (g - sum x g)",
+        (2,),
+        lambda v: v.x * (v.g - (v.x * v.g).sum(1, keepdims=True)),
+        stages=False,
+    ),
     Form("g x (1 - x)", (1, 2), lambda v: v.g * v.x * (1 - v.x), stages=False),
     Form("J (J g)", (5,), lambda v: v.back(v.back(v.g))),
     Form("p (1 - p) J g", (5,), lambda v: v.p * (1 - v.p) * v.back(v.g)),
@@ -253,8 +254,7 @@ _LOSS = [
         (10,),
         lambda v: (
             -(
-                v.y
-                * (v.z - v.z.max(1) - np.log(np.exp(v.z - v.z.max(1, keepdims=True)).sum(1)))
+                v.y * (v.z - v.z.max(1) - np.log(np.exp(v.z - v.z.max(1, keepdims=True)).sum(1)))
             ).sum(axis=1)
         ),
         stages=False,

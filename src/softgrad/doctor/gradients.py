@@ -280,7 +280,9 @@ def _check(
 ) -> GradientReport:
     value = f(x.copy())
     if not np.all(np.isfinite(value)):
-        raise OptionError(f"The function returns {value!r} at x: no derivative can be checked there.")
+        raise OptionError(
+            f"The function returns {value!r} at x: no derivative can be checked there."
+        )
     wanted = value.shape + x.shape
     if claimed.shape != wanted:
         hint = f"x has shape {x.shape}" + (f", f(x) {value.shape}" if value.shape else "")
@@ -327,13 +329,17 @@ def _judge(
         default=(None, x),
     )
     # A tolerance that swallows the derivatives themselves proves nothing.
-    blind = [c for c, _ in comparisons if 4 * c.error > 0.1 * max(abs(c.numeric), abs(c.analytic), _SMALL * largest)]
+    blind = [
+        c
+        for c, _ in comparisons
+        if 4 * c.error > 0.1 * max(abs(c.numeric), abs(c.analytic), _SMALL * largest)
+    ]
     inconclusive = bool(comparisons) and len(blind) > len(comparisons) // 2 and largest > 0
     wrong = any(c.wrong for c, _ in comparisons) or any(k.wrong for k in kinks)
-    a = np.array([c.analytic for c, _ in comparisons])
-    n = np.array([c.numeric for c, _ in comparisons])
-    size = float(np.linalg.norm(a) + np.linalg.norm(n))
-    relative = float(np.linalg.norm(a - n)) / size if size else 0.0
+    said = np.array([c.analytic for c, _ in comparisons])
+    right = np.array([c.numeric for c, _ in comparisons])
+    size = float(np.linalg.norm(said) + np.linalg.norm(right))
+    relative = float(np.linalg.norm(said - right)) / size if size else 0.0
     error = max((c.error for c, _ in comparisons), default=0.0)
     digits = min(15.0, -np.log10(max(error / largest, 1e-15))) if largest else 15.0
     notes = _notes(noise, value)
@@ -343,8 +349,10 @@ def _judge(
         curve = differences.errors_over_steps(
             lambda z: _entry(f, z, worst.index, value, x), x, direction, np.asarray(target)
         )
-    if wrong and a.size > 1:
-        structure = describe([n], [a]) if np.any(n) else "The right derivative is 0 everywhere."
+    if wrong and said.size > 1:
+        structure = (
+            describe([right], [said]) if np.any(right) else "The right derivative is 0 everywhere."
+        )
         structure = structure.replace("Only for some rows", "Only for some of the derivatives")
     elif wrong and worst is not None and worst.numeric:
         structure = f"The result is {worst.analytic / worst.numeric:.6g} times the right one."
@@ -352,8 +360,10 @@ def _judge(
     reason = "wrong" if wrong else "noise" if inconclusive else "agrees"
     count = sum(i is not None for i, *_ in slopes)
     whole = len(slopes) == count
-    checked = f"all {count} partial derivatives" if whole else (
-        f"{len(slopes)} directions of {x.size} dimensions"
+    checked = (
+        f"all {count} partial derivatives"
+        if whole
+        else (f"{len(slopes)} directions of {x.size} dimensions")
     )
     return GradientReport(
         reason == "agrees",

@@ -102,7 +102,7 @@ KINDS: dict[str, Kind] = {
             "cross_entropy_grad",
             "grad",
             ("x", "y"),
-            rf"(ce|xent|cross|loss|nll|crossentropy).*{_GRAD}|{_GRAD}.*(ce|xent|cross|loss|nll)",
+            rf"(ce|xent|cross|loss|nll|mse|square).*{_GRAD}|{_GRAD}.*(ce|xent|cross|loss|nll)",
             "the gradient of a cross-entropy by the logits",
         ),
         Kind("nll", "loss", ("x", "y"), r"nll|neg.*log.*lik", "a negative log-likelihood"),
@@ -183,14 +183,15 @@ def named_role(kind: Kind, parameter: str) -> str | None:
     options = [role for role in _OPTION_NAMES if role not in wanted]
     for role in names:
         if parameter in _ROLE_NAMES[role].split():
-            return role
+            return str(role)
     if kind.name == "sigmoid_grad" and parameter in _ROLE_NAMES["g"].split():
         return "g"
     for role in options:
         if parameter in _OPTION_NAMES[role].split():
             return role
     plain = parameter.lower().strip("_")
-    return next((role for role in names if plain in _ROLE_NAMES[role].split()), None)
+    found: str | None = next((r for r in names if plain in _ROLE_NAMES[r].split()), None)
+    return found
 
 
 def means_probabilities(parameter: str | None) -> bool | None:

@@ -79,7 +79,9 @@ def random_binary(rows: int, seed: int) -> Probe:
     return Probe(x=rng.normal(size=rows) * 1.6 + 0.3, y=y, g=rng.normal(size=rows) + 0.2)
 
 
-def of(x: Any, y: Any = None, g: Any = None, temperature: float = 1.0, teacher: Any = None) -> Probe:
+def of(
+    x: Any, y: Any = None, g: Any = None, temperature: float = 1.0, teacher: Any = None
+) -> Probe:
     """A probe written out by hand."""
     array = np.asarray(x, dtype=np.float64)
     rows = array.shape[0]

@@ -27,7 +27,9 @@ class Example:
 
     def __str__(self) -> str:
         lines = [f"{name} = {show(value)}" for name, value in self.inputs.items()]
-        return "\n".join([*lines, f"expected {show(self.expected)}", f"actual   {show(self.actual)}"])
+        return "\n".join(
+            [*lines, f"expected {show(self.expected)}", f"actual   {show(self.actual)}"]
+        )
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,21 @@ class Report:
         """The numbers of the findings."""
         return tuple(finding.mistake for finding in self.findings)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON: arrays as lists, errors as text."""
+        result = dict(self.__dict__)
+        for name in ("findings", "remarks"):
+            result[name] = [_plain_finding(finding) for finding in result[name]]
+        return result
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Report:
+        """The report that `to_dict` has written."""
+        made = dict(data)
+        for name in ("findings", "remarks"):
+            made[name] = [_finding_of(finding) for finding in made[name]]
+        return cls(**made)
+
     def __bool__(self) -> bool:
         return self.healthy
 
@@ -138,6 +155,42 @@ class Report:
         from softgrad.doctor.page import document
 
         return document(self)
+
+
+def _plain_finding(finding: Finding) -> dict[str, Any]:
+    result = dict(finding.__dict__)
+    example = finding.example
+    if example is not None:
+        result["example"] = {
+            "inputs": {name: _plain(value) for name, value in example.inputs.items()},
+            "expected": _plain(example.expected),
+            "actual": _plain(example.actual),
+            "part": example.part,
+        }
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Exception):
+        return show(value)
+    return value if isinstance(value, str) or value is None else np.asarray(value).tolist()
+
+
+def _finding_of(data: dict[str, Any]) -> Finding:
+    made = dict(data)
+    if made["example"] is not None:
+        plain = made["example"]
+        made["example"] = Example(
+            {name: _array(value) for name, value in plain["inputs"].items()},
+            _array(plain["expected"]),
+            _array(plain["actual"]),
+            plain["part"],
+        )
+    return Finding(**made)
+
+
+def _array(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, list) else value
 
 
 def show(value: Any) -> str:

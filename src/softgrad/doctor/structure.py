@@ -26,13 +26,15 @@ def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
     constant = _constant_ratio(r, a)
     if constant is not None:
         return f"A constant ratio: the result is {constant:.6g} times the right one, everywhere."
-    each = [_constant_ratio(x.reshape(-1), y.reshape(-1)) for x, y in zip(right, actual, strict=True)]
+    each = [
+        _constant_ratio(x.reshape(-1), y.reshape(-1)) for x, y in zip(right, actual, strict=True)
+    ]
     known = [c for c in each if c is not None]
     if len(known) == len(each) and r.size > len(each):
         shown = ", ".join(f"{c:.4g}" for c in known[:4])
         return f"A ratio that depends on the input as a whole: {shown}, ... times the right one."
     shift = a - r
-    if np.ptp(shift) < _SAME * max(1.0, float(np.abs(shift).max())):
+    if float(np.ptp(shift)) < _SAME * max(1.0, float(np.abs(shift).max())):
         return f"A constant difference: the result is the right one {shift.mean():+.6g}."
     return _located(right, actual) or _general(r, a)
 
@@ -85,7 +87,7 @@ def _located(right: Sequence[Array], actual: Sequence[Array]) -> str:
 
 
 def _general(r: Array, a: Array) -> str:
-    size = float(np.linalg.norm(a - r) / max(np.linalg.norm(r), 1e-300))
+    size = float(np.linalg.norm(a - r) / max(float(np.linalg.norm(r)), 1e-300))
     worst = int(np.argmax(np.abs(a - r)))
     text = f"It differs by {size:.2g} of the right result's size"
     if r.size > 2 and np.std(a) > 0 and np.std(r) > 0:

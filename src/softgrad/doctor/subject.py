@@ -45,7 +45,7 @@ class Subject:
 
 def subject_of(target: Any, claimed: Kind | None = None) -> Subject:
     """Look at a callable without calling it."""
-    if inspect.isclass(target) and _is_autograd(target):
+    if _is_autograd(target):
         return _function(target.apply, target.__name__, target)
     forward = _method(target, _FORWARD)
     backward = _method(target, _BACKWARD)
@@ -55,7 +55,7 @@ def subject_of(target: Any, claimed: Kind | None = None) -> Subject:
             return _forward_only(target, forward)
         return _two_phases(target, forward, backward)
     if inspect.isclass(target):
-        made = target()
+        made: Any = target()
         return _function(made, target.__name__, target)
     name = getattr(target, "__name__", type(target).__name__)
     return _function(target, name, target)
@@ -66,7 +66,7 @@ def _function(function: Callable[..., Any], name: str, source: Any) -> Subject:
     if _is_module(function):
         inspected = function.forward  # type: ignore[attr-defined]
     if _is_autograd(source):
-        inspected = lambda x, *rest: None  # noqa: E731, ARG005
+        inspected = lambda x, *rest: None  # noqa: E731
     required, optional, keyword_only = _parameters(inspected)
     if _is_autograd(source):
         required, optional = None, ()
@@ -95,7 +95,7 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
         return target() if inspect.isclass(target) else copy.deepcopy(target)
 
     sample = make()
-    first, optional, _ = _parameters(getattr(sample, forward))
+    first, _, _ = _parameters(getattr(sample, forward))
     second, _, _ = _parameters(getattr(sample, backward))
     names, last = list(first or ("x",)), list(second or ())
     count = len(names)
@@ -133,7 +133,7 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
 
 
 def _back(arguments: tuple[Any, ...], count: int, last: list[str]) -> tuple[Any, ...]:
-    """What backward is given: the cotangent; for a loss 1, or the target again if it asks for it."""
+    """What backward is given: the cotangent; for a loss 1, or the target if it asks for it."""
     rest = arguments[count:]
     if rest or not last:
         return rest
@@ -159,7 +159,7 @@ def _is_module(target: Any) -> bool:
     return torch is not None and isinstance(target, torch.nn.Module)
 
 
-def _is_autograd(target: Any) -> bool:
+def _is_autograd(target: Any) -> Any:
     torch = sys.modules.get("torch")
     return (
         torch is not None
@@ -271,9 +271,7 @@ def candidates(subject: Subject, claimed: Kind | None) -> list[Kind]:
 
 def conventions(subject: Subject, kind: Kind, layout: str | None) -> Iterator[Convention]:
     """All ways to call the function that its signature allows, the likeliest first."""
-    for (binding, cost), takes_pair in itertools.product(
-        _bindings(subject, kind), [_takes(kind)]
-    ):
+    for (binding, cost), takes_pair in itertools.product(_bindings(subject, kind), [_takes(kind)]):
         first = dict(binding).get("x")
         for takes in takes_pair:
             extra = cost + _cost_of_takes(kind, takes, first)
@@ -281,7 +279,12 @@ def conventions(subject: Subject, kind: Kind, layout: str | None) -> Iterator[Co
                 more = extra + _cost_of_layout(subject, kind, place, layout, target)
                 for framework in subject.frameworks:
                     arguments = tuple(
-                        (role, name if name in subject.keyword_only or _option(subject, name) else None)
+                        (
+                            role,
+                            name
+                            if name in subject.keyword_only or _option(subject, name)
+                            else None,
+                        )
                         for role, name in binding
                     )
                     yield Convention(arguments, framework, place, target, takes, True, more)
@@ -328,9 +331,9 @@ def _cost_of_layout(
 ) -> float:
     """What speaks against columns as examples, or against a function of single rows.
 
-    A function of one row that takes a batch without complaint, and one that works down the columns,
-    are wrong for the usual batch (N, C). With class indices the layouts can be told apart; otherwise
-    only a mean over the right axis or the author's own words say that another layout is meant.
+    A function of one row that takes a batch without complaint, and one that works down the
+    columns, are wrong for the usual batch (N, C). With class indices the layouts can be told apart;
+    otherwise only a mean over the right axis or the author's own words say that another is meant.
     """
     if layout is not None or place in ("NC", "N"):
         return 0.0
@@ -368,9 +371,7 @@ def _bindings(subject: Subject, kind: Kind) -> list[Binding]:
     return [*with_all, *((binding, cost + 2.5) for binding, cost in without)]
 
 
-def _bindings_with(
-    subject: Subject, kind: Kind, extra: list[tuple[str, str]]
-) -> list[Binding]:
+def _bindings_with(subject: Subject, kind: Kind, extra: list[tuple[str, str]]) -> list[Binding]:
     if subject.required is None:
         plain = tuple((role, None) for role in kind.roles)
         return [(plain, 0.0), ((*plain, ("axis", None)), 0.1)]
