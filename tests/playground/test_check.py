@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import softgrad as sg
+from tests.playground.in_page import go, settle
 
 X = np.array([[2.0, -1.0, 0.5], [0.3, 1.7, -2.2], [-0.4, 0.9, 3.1], [1.2, 0.1, -0.7]])
 Y = np.array([0, 1, 1, 0])
@@ -46,7 +47,7 @@ def diagnose(page: Any, numbers: Any) -> list[set[Any]]:
     box = page.get_by_role("textbox", name="Your numbers")
     box.fill("")
     box.fill(np.array2string(np.asarray(numbers), precision=8, separator=", ", threshold=10**6))
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    settle(page)
     diagnosis = page.locator(".diagnosis")
     if "good" in (diagnosis.get_attribute("class") or ""):
         return [{"right"}]
@@ -136,8 +137,7 @@ def test_mistakes_that_need_a_problem_of_their_own(open_page: Callable[..., Any]
     page = open_page(address(X, Y))
 
     def ask(name: str, where: str, numbers: Any, expected: list[set[Any]]) -> None:
-        page.evaluate("hash => { location.hash = hash; }", where)
-        page.wait_for_function("rows => softgrad.encode(softgrad.state()).includes(rows)", arg=where.split("&")[1])
+        go(page, where)
         found[name] = diagnose(page, numbers)
         wanted[name] = expected
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import softgrad as sg
-from tests.playground.test_bench import settle, state
+from tests.playground.in_page import go, settle, state
 
 X = [2.0, 1.0, 0.1, -1.0]
 
@@ -89,7 +89,7 @@ def test_entropy_and_sigmoid(page: Any) -> None:
     page.get_by_label("Second class").select_option("0")
     settle(page)
     share = float(sg.sigmoid(0.1 - 2.0))
-    assert share == np.float64(p[2] / (p[2] + p[0])).round(15)
+    np.testing.assert_allclose(p[2] / (p[2] + p[0]), share, rtol=1e-14)
     assert f"{share:.4f}" in page.locator("#sigmoid .math").inner_text()
     assert f"{share * (1 - share):.4f}" in page.locator("#sigmoid > .note").last.inner_text()
 
@@ -176,10 +176,8 @@ def test_questions_are_answered_and_revealed(open_page: Callable[..., Any]) -> N
 def test_the_answers_are_those_of_the_library(open_page: Callable[..., Any]) -> None:
     """Every question, on rows with and without a mask and a temperature."""
     page = open_page("view=predict")
-    for where in ("x=2,1,0.1,-1&y=0", "x=0.5,3,-1,0&y=1&temperature=2&mask=1011", "x=1,2,0,0.3,4&y=3"):
-        page.evaluate("hash => { location.hash = hash + '&view=predict'; }", where.replace("y=1&", "y=0&"))
-        page.wait_for_function("x => softgrad.encode(softgrad.state()).startsWith(x)", arg=where.split("&")[0])
-        settle(page)
+    for where in ("x=2,1,0.1,-1&y=0", "x=0.5,3,-1,0&y=0&temperature=2&mask=1011", "x=1,2,0,0.3,4&y=3"):
+        go(page, f"{where}&view=predict")
         current = state(page)
         x, temperature = np.array(current["logits"][0]), current["temperature"]
         options: dict[str, Any] = {"temperature": temperature}
@@ -194,7 +192,7 @@ def test_the_answers_are_those_of_the_library(open_page: Callable[..., Any]) -> 
             slide = page.get_by_label("Your prediction")
             if slide.count():
                 page.get_by_role("button", name="Reveal").click()
-                answers[text] = number(page.locator(".reveal").inner_text().split("it is ")[1].split(" ")[0].rstrip("."))
+                answers[text] = number(page.locator(".reveal").inner_text().split("it is ")[1].split()[0].rstrip("."))
             else:
                 page.locator(".answer").first.click()
                 answers[text] = page.locator(".answer.correct").inner_text()

@@ -54,7 +54,7 @@ export function breakView(store, announce) {
   function update(model) {
     const { state, p, grad, jacobian, loss, classes, row } = model;
     const broken = computeBroken(model);
-    const mine = broken[state.row];
+    const mine = state.breaks.length ? broken[state.row] : model;
     for (const { entry, button, text, element: box } of toggles) {
       const on = state.breaks.includes(entry.id);
       attributes(button, { "aria-checked": String(on) });

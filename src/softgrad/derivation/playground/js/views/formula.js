@@ -85,8 +85,8 @@ export function formulaView() {
       const { row, p, state: { i } } = model;
       const e = (k, key) => [h("var", { class: "upright" }, "e"), h("sup", {}, bound(key, num(row.z[k], 3)), op("−"), bound("m", num(row.max, 3)))];
       const taking = row.z.map((_, k) => k).filter((k) => row.part[k]);
-      const terms = taking.slice(0, SHOWN).flatMap((k, at) => [at ? op("+") : null, e(k, k === i ? "z_i" : "z_j")]);
-      if (taking.length > SHOWN) terms.push(op("+"), `… ${taking.length - SHOWN} more`);
+      const terms = taking.slice(0, SHOWN).flatMap((k, at) => [at ? [h("wbr"), op("+")] : null, e(k, k === i ? "z_i" : "z_j")]);
+      if (taking.length > SHOWN) terms.push(h("wbr"), op("+"), `… ${taking.length - SHOWN} more`);
       if (!row.part[i]) return [bound("p_i", "0"), h("span", { class: "where" }, `class ${i} is masked`)];
       return [bound("p_i", fixed(p[i], 4)), op("="), frac(e(i, "z_i"), terms), op("="), frac([num(row.e[i])], [bound("sum", num(1 + row.others))])];
     },
@@ -103,7 +103,7 @@ export function formulaView() {
       const { masses, row, loss } = model;
       const parts = masses.map((mass, c) => [mass, c]).filter(([mass]) => mass !== 0);
       const terms = parts.slice(0, 4).flatMap(([mass, c], at) => [
-        at ? op("−") : op("−"), mass !== 1 && [bound("y_c", num(mass)), " · "], "(", bound("logp", num(row.logP[c])), ")",
+        at ? h("wbr") : null, op("−"), mass !== 1 && [bound("y_c", num(mass)), " · "], "(", bound("logp", num(row.logP[c])), ")",
       ]);
       if (parts.length > 4) terms.push(op("−"), "…");
       const inner = !model.state.soft && row.at === model.target ? `log1p of the other exponentials, ${num(row.others)}` : null;

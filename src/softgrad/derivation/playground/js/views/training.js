@@ -5,6 +5,7 @@ import { num, plural } from "../format.js";
 import { DATA_SETS } from "../math/network.js";
 import { classesOf, advance, begin, withPoints } from "../trainer.js";
 import { drawPlane } from "../plane.js";
+import { onGrid } from "../state.js";
 import { plot } from "../plot.js";
 
 const COLOURS = 5;
@@ -122,7 +123,7 @@ export function trainingView(store, announce) {
   function touch({ x, y }) {
     let points = training.points;
     if (erasing) points = points.filter((p) => Math.hypot(p.x - x, p.y - y) > 0.09);
-    else if (points.length < MOST_POINTS) points = [...points, { x, y, c: label }];
+    else if (points.length < MOST_POINTS) points = [...points, ...onGrid([{ x, y, c: label }])];
     if (points === training.points) return;
     training = withPoints(training, points, store.get());
     // The address holds the points from now on; steps made on other points cannot be repeated.
