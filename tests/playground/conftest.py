@@ -55,7 +55,9 @@ def open_page(chromium: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     own = page_file.as_uri()
-    assert [text for text in troubles if not text.startswith((f"request: {own}", "request: data:"))] == []
+    assert [
+        text for text in troubles if not text.startswith((f"request: {own}", "request: data:"))
+    ] == []
 
 
 @pytest.fixture

@@ -18,12 +18,13 @@ def settle(page: Any) -> None:
 
 def until(page: Any, condition: str) -> None:
     """Until a JavaScript expression is true; the page's own policy forbids wait_for_function."""
+    message = json.dumps(f"{condition} stays false")
     page.evaluate(
         f"""() => new Promise((done, fail) => {{
             const end = performance.now() + 20000;
             const look = () => {{
                 if ({condition}) done();
-                else if (performance.now() > end) fail(new Error({json.dumps(condition)} + " stays false"));
+                else if (performance.now() > end) fail(new Error({message}));
                 else requestAnimationFrame(look);
             }};
             look();

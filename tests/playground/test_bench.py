@@ -82,7 +82,9 @@ def test_every_number_has_a_name_for_a_screen_reader(page: Any) -> None:
 
 
 def test_two_to_twenty_classes(page: Any) -> None:
-    more, fewer = (page.get_by_role("button", name=f"One class {word}") for word in ("more", "fewer"))
+    more, fewer = (
+        page.get_by_role("button", name=f"One class {word}") for word in ("more", "fewer")
+    )
     for _ in range(16):
         more.click()
         settle(page)
@@ -102,7 +104,9 @@ def test_target_and_temperature(page: Any) -> None:
     settle(page)
     loss = sg.cross_entropy([2.0, 1.0, 0.1, -1.0], 2, temperature=2.5)
     assert page.locator(".tile", has_text="Loss L").locator("b").inner_text() == f"{loss:.3f}"
-    assert probabilities(page) == sg.softmax([2.0, 1.0, 0.1, -1.0], temperature=2.5).round(4).tolist()
+    assert (
+        probabilities(page) == sg.softmax([2.0, 1.0, 0.1, -1.0], temperature=2.5).round(4).tolist()
+    )
     page.get_by_label("Temperature", exact=True).fill("0")
     assert state(page)["temperature"] == 1
 

@@ -32,9 +32,17 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"temperature": 2.5, "where": MASK, "class_weight": [1.0, 2.0, 5.0, 0.5]},
     ),
     "soft": (f"{ROWS}&{SOFT_ROWS}", SOFT, {}),
-    "soft, weights": (f"{ROWS}&{SOFT_ROWS}&w=1,2,5,0.5&temperature=0.5", SOFT, {"temperature": 0.5, "class_weight": [1.0, 2.0, 5.0, 0.5]}),
-    "soft, mask": (f"{ROWS}&{SOFT_ROWS.replace('0.2,0.1', '0.3,0')}&mask=1101", np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.5, 0.0, 0.5]]), {"where": MASK}),
-}  # fmt: skip
+    "soft, weights": (
+        f"{ROWS}&{SOFT_ROWS}&w=1,2,5,0.5&temperature=0.5",
+        SOFT,
+        {"temperature": 0.5, "class_weight": [1.0, 2.0, 5.0, 0.5]},
+    ),
+    "soft, mask": (
+        f"{ROWS}&{SOFT_ROWS.replace('0.2,0.1', '0.3,0')}&mask=1101",
+        np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.5, 0.0, 0.5]]),
+        {"where": MASK},
+    ),
+}
 
 
 def code(page: Any, where: str, language: str) -> str:
@@ -63,7 +71,11 @@ def test_the_code_runs_and_agrees(page: Any, language: str) -> None:
 
 
 def test_latex(page: Any, tmp_path: Path) -> None:
-    texts = [code(page, f"{where}&row={row}", "latex") for where, _, _ in CASES.values() for row in (0, 1)]
+    texts = [
+        code(page, f"{where}&row={row}", "latex")
+        for where, _, _ in CASES.values()
+        for row in (0, 1)
+    ]
     p, grad = sg.softmax(X[0]), sg.cross_entropy.grad(X[0], 0)
     for values in (p, grad):
         assert " \\\\ ".join(f"{v:.4f}" for v in values) in texts[0]
@@ -74,12 +86,16 @@ def test_latex(page: Any, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("there is no pdflatex to compile it with")
     body = "\n".join(texts)
-    document = f"\\documentclass{{article}}\\usepackage{{amsmath}}\\begin{{document}}{body}\\end{{document}}"
+    head = "\\documentclass{article}\\usepackage{amsmath}\\begin{document}"
+    document = f"{head}{body}\\end{{document}}"
     (tmp_path / "page.tex").write_text(document)
     run = subprocess.run(
         ["pdflatex", "-interaction=batchmode", "-halt-on-error", "page.tex"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert run.returncode == 0, (tmp_path / "page.log").read_text()[-2000:]
 
 
