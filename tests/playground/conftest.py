@@ -48,14 +48,16 @@ def open_page(chromium: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
         page.on("request", lambda request: troubles.append(f"request: {request.url}"))
         page.goto(f"{page_file.as_uri()}#{state}")
-        page.wait_for_function("document.querySelector('.line') !== null")
+        page.locator("#tab-explore").wait_for()
         return page
 
     yield open_at
     for context in contexts:
         context.close()
     own = page_file.as_uri()
-    assert [text for text in troubles if not text.startswith((f"request: {own}", "request: data:"))] == []
+    assert [
+        text for text in troubles if not text.startswith((f"request: {own}", "request: data:"))
+    ] == []
 
 
 @pytest.fixture

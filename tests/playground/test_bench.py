@@ -8,16 +8,7 @@ from typing import Any
 import numpy as np
 
 import softgrad as sg
-
-
-def settle(page: Any) -> None:
-    """Until what was changed is drawn."""
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def state(page: Any) -> dict[str, Any]:
-    settle(page)
-    return page.evaluate("softgrad.state()")  # type: ignore[no-any-return]
+from tests.playground.in_page import settle, state, until
 
 
 def probabilities(page: Any) -> list[float]:
@@ -87,11 +78,13 @@ def test_every_number_has_a_name_for_a_screen_reader(page: Any) -> None:
     track = page.get_by_role("slider", name="Logit of class 0")
     assert track.get_attribute("aria-valuetext") == "2, probability 0.638"
     page.get_by_role("textbox", name="Logit of class 0").fill("-3")
-    page.wait_for_function("document.getElementById('live').textContent.includes('Class 0: logit −3')")
+    until(page, "document.getElementById('live').textContent.includes('Class 0: logit −3')")
 
 
 def test_two_to_twenty_classes(page: Any) -> None:
-    more, fewer = (page.get_by_role("button", name=f"One class {word}") for word in ("more", "fewer"))
+    more, fewer = (
+        page.get_by_role("button", name=f"One class {word}") for word in ("more", "fewer")
+    )
     for _ in range(16):
         more.click()
         settle(page)
@@ -111,7 +104,9 @@ def test_target_and_temperature(page: Any) -> None:
     settle(page)
     loss = sg.cross_entropy([2.0, 1.0, 0.1, -1.0], 2, temperature=2.5)
     assert page.locator(".tile", has_text="Loss L").locator("b").inner_text() == f"{loss:.3f}"
-    assert probabilities(page) == sg.softmax([2.0, 1.0, 0.1, -1.0], temperature=2.5).round(4).tolist()
+    assert (
+        probabilities(page) == sg.softmax([2.0, 1.0, 0.1, -1.0], temperature=2.5).round(4).tolist()
+    )
     page.get_by_label("Temperature", exact=True).fill("0")
     assert state(page)["temperature"] == 1
 
@@ -127,6 +122,7 @@ def test_soft_target(page: Any) -> None:
     shown = page.locator("#loss .gradient tbody td:nth-child(5)").all_inner_texts()
     assert [float(text.replace("−", "-")) for text in shown] == grad.round(4).tolist()
     page.get_by_role("textbox", name="Target probability of class 3").fill("0.5")
+    settle(page)
     assert "sums to 1.5" in page.locator("#bench .warning").inner_text()
 
 

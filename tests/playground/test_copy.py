@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from tests.playground.in_page import go
 
 X = np.array([[2.0, 1.0, 0.1, -1.0], [0.5, 3.25, -2.0, 300.0]])
 SOFT = np.array([[0.7, 0.2, 0.1, 0.0], [0.0, 0.5, 0.0, 0.5]])
@@ -31,28 +32,37 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"temperature": 2.5, "where": MASK, "class_weight": [1.0, 2.0, 5.0, 0.5]},
     ),
     "soft": (f"{ROWS}&{SOFT_ROWS}", SOFT, {}),
-    "soft, weights": (f"{ROWS}&{SOFT_ROWS}&w=1,2,5,0.5&temperature=0.5", SOFT, {"temperature": 0.5, "class_weight": [1.0, 2.0, 5.0, 0.5]}),
-    "soft, mask": (f"{ROWS}&{SOFT_ROWS.replace('0.2,0.1', '0.3,0')}&mask=1101", np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.5, 0.0, 0.5]]), {"where": MASK}),
-}  # fmt: skip
+    "soft, weights": (
+        f"{ROWS}&{SOFT_ROWS}&w=1,2,5,0.5&temperature=0.5",
+        SOFT,
+        {"temperature": 0.5, "class_weight": [1.0, 2.0, 5.0, 0.5]},
+    ),
+    "soft, mask": (
+        f"{ROWS}&{SOFT_ROWS.replace('0.2,0.1', '0.3,0')}&mask=1101",
+        np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.5, 0.0, 0.5]]),
+        {"where": MASK},
+    ),
+}
 
 
-def code(open_page: Callable[..., Any], where: str, language: str) -> str:
-    page = open_page(f"view=copy&language={language}&{where}")
+def code(page: Any, where: str, language: str) -> str:
+    go(page, f"view=copy&language={language}&{where}")
     return page.locator("pre.code").inner_text()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("language", ["softgrad", "numpy", "pytorch", "jax"])
-def test_the_code_runs_and_agrees(open_page: Callable[..., Any], language: str) -> None:
+def test_the_code_runs_and_agrees(page: Any, language: str) -> None:
     if language in ("pytorch", "jax"):
         pytest.importorskip({"pytorch": "torch", "jax": "jax"}[language])
     for name, (where, target, options) in CASES.items():
-        text = code(open_page, where, language)
+        text = code(page, where, language)
         scope: dict[str, Any] = {}
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(text, f"<{language}, {name}>", "exec"), scope)
         assert printed.getvalue()
         loss, grad = sg.cross_entropy.value_and_grad(X, target, **options)
-        np.testing.assert_allclose(float(scope["loss"]), loss, rtol=1e-12)
+        found = scope["loss"].detach() if language == "pytorch" else scope["loss"]
+        np.testing.assert_allclose(float(found), loss, rtol=1e-12)
         np.testing.assert_allclose(np.asarray(scope["grad"]), grad, rtol=1e-11, atol=1e-15)
         if language in ("numpy", "softgrad"):
             shape = {key: options[key] for key in ("temperature", "where") if key in options}
@@ -60,8 +70,12 @@ def test_the_code_runs_and_agrees(open_page: Callable[..., Any], language: str) 
             np.testing.assert_allclose(scope["jacobian"], jacobian, rtol=1e-11, atol=1e-15)
 
 
-def test_latex(open_page: Callable[..., Any], tmp_path: Path) -> None:
-    texts = [code(open_page, f"{where}&row={row}", "latex") for where, _, _ in CASES.values() for row in (0, 1)]
+def test_latex(page: Any, tmp_path: Path) -> None:
+    texts = [
+        code(page, f"{where}&row={row}", "latex")
+        for where, _, _ in CASES.values()
+        for row in (0, 1)
+    ]
     p, grad = sg.softmax(X[0]), sg.cross_entropy.grad(X[0], 0)
     for values in (p, grad):
         assert " \\\\ ".join(f"{v:.4f}" for v in values) in texts[0]
@@ -72,12 +86,16 @@ def test_latex(open_page: Callable[..., Any], tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("there is no pdflatex to compile it with")
     body = "\n".join(texts)
-    document = f"\\documentclass{{article}}\\usepackage{{amsmath}}\\begin{{document}}{body}\\end{{document}}"
+    head = "\\documentclass{article}\\usepackage{amsmath}\\begin{document}"
+    document = f"{head}{body}\\end{{document}}"
     (tmp_path / "page.tex").write_text(document)
     run = subprocess.run(
         ["pdflatex", "-interaction=batchmode", "-halt-on-error", "page.tex"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert run.returncode == 0, (tmp_path / "page.log").read_text()[-2000:]
 
 

@@ -16,23 +16,47 @@ NAN, INF = np.nan, np.inf
 
 #: name: logits, target, options of sg.cross_entropy
 GOLDEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "ordinary": ([[2.0, 1.0, 0.1, -1.0], [0.3, -2.0, 1.7, 4.0], [9.0, 8.5, 3.0, 9.5]], [0, 3, 1], {}),
+    "ordinary": (
+        [[2.0, 1.0, 0.1, -1.0], [0.3, -2.0, 1.7, 4.0], [9.0, 8.5, 3.0, 9.5]],
+        [0, 3, 1],
+        {},
+    ),
     "square": (RNG.normal(size=(4, 4)) * 3, [3, 0, 1, 1], {"reduction": "sum"}),
-    "confident": ([[40.0, 0.0, -3.0], [0.5, 800.0, 1.0], [37.43, 0.0, 36.0]], [0, 1, 0], {"reduction": "none"}),
+    "confident": (
+        [[40.0, 0.0, -3.0], [0.5, 800.0, 1.0], [37.43, 0.0, 36.0]],
+        [0, 1, 0],
+        {"reduction": "none"},
+    ),
     "confidently wrong": ([[40.0, 0.0, -3.0], [0.5, 800.0, 1.0]], [2, 0], {}),
     "large offset": ([[1000.0, 1001.0, 1002.5], [-5000.0, -5001.25, -4999.0]], [2, 0], {}),
     "ties": ([[3.0, 3.0, 3.0, 1.0, 3.0], [0.0, 0.0, 0.0, 0.0, 0.0]], [3, 4], {}),
     "twenty classes": (RNG.normal(size=(5, 20)) * 12, [19, 0, 7, 7, 3], {}),
     "temperature": (RNG.normal(size=(4, 3)) * 5, [0, 2, 1, 1], {"temperature": 2.5}),
     "cold": (RNG.normal(size=(3, 5)), [0, 4, 2], {"temperature": 0.05, "reduction": "sum"}),
-    "masked": ([[2.0, 90.0, 0.1, -1.0], [0.3, -2.0, 1.7, 4.0]], [0, 2], {"where": [True, False, True, True]}),
+    "masked": (
+        [[2.0, 90.0, 0.1, -1.0], [0.3, -2.0, 1.7, 4.0]],
+        [0, 2],
+        {"where": [True, False, True, True]},
+    ),
     "weights": (RNG.normal(size=(4, 3)) * 2, [0, 1, 2, 1], {"class_weight": [1.0, 2.0, 5.0]}),
-    "weights, none": (RNG.normal(size=(4, 3)), [0, 1, 2, 1], {"class_weight": [0.0, 2.0, 0.5], "reduction": "none"}),
+    "weights, none": (
+        RNG.normal(size=(4, 3)),
+        [0, 1, 2, 1],
+        {"class_weight": [0.0, 2.0, 0.5], "reduction": "none"},
+    ),
     "nothing weighs": (RNG.normal(size=(2, 3)), [0, 0], {"class_weight": [0.0, 2.0, 0.5]}),
     "sample weights": (RNG.normal(size=(3, 4)), [0, 3, 1], {"sample_weight": [1.0, 0.0, 2.5]}),
     "soft target": (RNG.normal(size=(3, 4)) * 3, RNG.dirichlet(np.ones(4), size=3), {}),
-    "one-hot as a soft target": ([[40.0, 0.0, 1.0], [0.0, 2.0, 39.0]], [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], {}),
-    "soft target of any sum": (RNG.normal(size=(2, 3)), [[0.5, 0.2, 0.0], [2.0, 0.0, 1.0]], {"temperature": 3.0}),
+    "one-hot as a soft target": (
+        [[40.0, 0.0, 1.0], [0.0, 2.0, 39.0]],
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+        {},
+    ),
+    "soft target of any sum": (
+        RNG.normal(size=(2, 3)),
+        [[0.5, 0.2, 0.0], [2.0, 0.0, 1.0]],
+        {"temperature": 3.0},
+    ),
     "everything": (
         RNG.normal(size=(5, 6)) * 4,
         RNG.dirichlet(np.ones(6), size=5) * [1, 0, 1, 1, 1, 1],
@@ -42,7 +66,7 @@ GOLDEN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "class_weight": [1.0, 9.0, 0.25, 3.0, 0.0, 1.5],
         },
     ),
-}  # fmt: skip
+}
 
 
 def close(got: Any, wanted: Any, size: Any = None) -> None:
@@ -124,20 +148,38 @@ def test_sigmoid_and_entropy(page: Any) -> None:
 @pytest.mark.parametrize("name", ["float16", "float32", "bfloat16"])
 def test_rounding_is_that_of_the_format(page: Any, name: str) -> None:
     """Against NumPy's and ml_dtypes' own conversions, bit for bit."""
-    dtype: Any = np.dtype(getattr(pytest.importorskip("ml_dtypes"), name)) if name == "bfloat16" else np.dtype(name)
+    dtype: Any = (
+        np.dtype(getattr(pytest.importorskip("ml_dtypes"), name))
+        if name == "bfloat16"
+        else np.dtype(name)
+    )
     rng = np.random.default_rng(3)
     values = np.concatenate(
         [
             rng.normal(size=2000) * 10.0 ** rng.integers(-12, 7, size=2000),
             np.ldexp(rng.integers(1, 2**13, size=2000), rng.integers(-28, 6, size=2000)),
-            [0.0, 65504.0, 65519.99, 65520.0, 1e5, -65520.0, 2.0**-24, 2.0**-25, 1.5 * 2.0**-25, 6.1e-5],
+            [
+                0.0,
+                65504.0,
+                65519.99,
+                65520.0,
+                1e5,
+                -65520.0,
+                2.0**-24,
+                2.0**-25,
+                1.5 * 2.0**-25,
+                6.1e-5,
+            ],
             [3.4028234663852886e38, 3.4028235677973366e38, 1e39, 3.3961e38, 2.0**-149, 1e-46],
             [INF, -INF, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 1 + 2.0**-24, 1 + 2.0**-9],
         ]
-    )  # fmt: skip
+    )
     with np.errstate(over="ignore"):
         wanted = values.astype(dtype).astype(np.float64)
-    got = evaluate(page, f"{values.tolist()}.map(x => softgrad.roundTo(x, '{name}'))".replace("inf", "Infinity"))
+    got = evaluate(
+        page,
+        f"{values.tolist()}.map(x => softgrad.roundTo(x, '{name}'))".replace("inf", "Infinity"),
+    )
     np.testing.assert_array_equal(np.array(got, np.float64), wanted)
 
 
@@ -166,7 +208,12 @@ def test_the_broken_formulas_are_right_when_nothing_is_broken(page: Any) -> None
     mask, weight = [True, True, False, True], np.array([1.0, 2.0, 1.0, 0.5])
     masses = np.eye(4)[y] * weight
     right = call(page, "compute", x, masses, 2.0, mask)
-    options: dict[str, Any] = {"temperature": 2.0, "where": mask, "class_weight": weight, "reduction": "none"}
+    options: dict[str, Any] = {
+        "temperature": 2.0,
+        "where": mask,
+        "class_weight": weight,
+        "reduction": "none",
+    }
     loss, grad = sg.cross_entropy.value_and_grad(x, y, **options)
     np.testing.assert_allclose([row["loss"] for row in right], loss, rtol=1e-13)
     np.testing.assert_allclose([row["grad"] for row in right], grad, rtol=1e-12, atol=1e-15)
@@ -174,10 +221,16 @@ def test_the_broken_formulas_are_right_when_nothing_is_broken(page: Any) -> None
     np.testing.assert_allclose([row["jacobian"] for row in right], jacobian, rtol=1e-12)
 
 
+def points_of(X: Any, y: Any) -> list[dict[str, Any]]:
+    """Points of the plane with their classes, as the page holds them."""
+    pairs = zip(X, y, strict=True)
+    return [{"x": float(a), "y": float(b), "c": int(c)} for (a, b), c in pairs]
+
+
 def test_gradient_of_the_network(page: Any) -> None:
     """Against PyTorch's automatic differentiation, for both models and both activations."""
     torch = pytest.importorskip("torch")
-    points = [{"x": float(a), "y": float(b), "c": int(c)} for a, b, c in zip(*RNG.normal(size=(2, 9)), RNG.integers(0, 3, 9), strict=True)]  # fmt: skip
+    points = points_of(RNG.normal(size=(9, 2)), RNG.integers(0, 3, 9))
     for model, activation in (("linear", "tanh"), ("hidden", "tanh"), ("hidden", "relu")):
         network = call(page, "initialNetwork", {"model": model, "width": 5, "seed": 3}, 3)
         for layer in network:
@@ -206,7 +259,7 @@ def test_softmax_regression_ends_where_the_library_does(page: Any) -> None:
     """On drawn points that overlap: the same minimum by descent and by Newton's method."""
     X = RNG.normal(size=(60, 2)) * 0.4
     y = (X @ [[1.0, -1.0, 0.3], [0.2, 0.5, -1.0]] + RNG.gumbel(size=(60, 3)) * 0.5).argmax(1)
-    points = [{"x": float(a), "y": float(b), "c": int(c)} for (a, b), c in zip(X, y, strict=True)]
+    points = points_of(X, y)
     loss = page.evaluate(
         """points => {
             let network = softgrad.initialNetwork({model: "linear"}, 3), at = null;

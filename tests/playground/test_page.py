@@ -1,39 +1,39 @@
-"""The file as a whole: alone, shareable, for every screen and reader, and the command that writes it."""
+"""The file as a whole: alone, shareable, for every screen and reader; the command."""
 
 from __future__ import annotations
 
 import re
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from softgrad.cli.app import run
 from softgrad.derivation.playground.modules import bundle
-from tests.cli.command import softgrad
-from tests.playground.test_bench import settle, state
+from tests.playground.in_page import settle, state, until
 
 VIEWS = ["explore", "break", "predict", "check", "copy", "train"]
 TWENTY = ",".join(str(k / 4 - 2) for k in range(20))
 
 
-def test_the_command_writes_the_page(tmp_path: Path) -> None:
+def test_the_command_writes_the_page(tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "my page.html"
-    done = softgrad("playground", "--out", out, "--no-open")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"wrote {out}\n"
+    assert run(["playground", "--out", str(out), "--no-open"]) == 0
+    assert capsys.readouterr() == (f"wrote {out}\n", "")
     assert out.read_text("utf-8").startswith("<!doctype html>")
-    for wrong, words in ((tmp_path, "is a folder"), (tmp_path / "no" / "page.html", "There is no folder")):
-        done = softgrad("playground", "--out", wrong, "--no-open")
-        assert done.returncode == 2
-        assert words in done.stderr
+    for wrong, words in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "no" / "page.html", "There is no folder"),
+    ):
+        assert run(["playground", "--out", str(wrong), "--no-open"]) == 2
+        assert words in capsys.readouterr().err
 
 
-def test_the_command_opens_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    import webbrowser
-
-    from softgrad.cli.app import run
-
+def test_the_command_opens_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
     assert run(["playground"]) == 0
@@ -48,7 +48,7 @@ def test_the_command_opens_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_page_needs_nothing_from_elsewhere(page_file: Path) -> None:
     text = page_file.read_text("utf-8")
     assert "default-src 'none'" in text
-    assert not re.findall(r"""(?:src|href)=["']?(?!data:|#)""", text.split("<script")[0])
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", text.split("<script")[0])
     addresses = set(re.findall(r"https?://[^\s\"'`)]+", text))
     assert addresses <= {"http://www.w3.org/2000/svg"}
     assert "softgrad 1.2.3." in text
@@ -56,9 +56,14 @@ def test_the_page_needs_nothing_from_elsewhere(page_file: Path) -> None:
 
 
 def test_modules_become_one_script(tmp_path: Path) -> None:
-    (tmp_path / "a.js").write_text('import { b as c } from "./deep/b.js";\nimport * as all from "./deep/b.js";\nlog(c, all.b);\n')
+    (tmp_path / "a.js").write_text(
+        'import { b as c } from "./deep/b.js";\n'
+        'import * as all from "./deep/b.js";\nlog(c, all.b);\n'
+    )
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "b.js").write_text("const hidden = 1;\nexport const b = hidden;\nexport function f() {}\n")
+    (tmp_path / "deep" / "b.js").write_text(
+        "const hidden = 1;\nexport const b = hidden;\nexport function f() {}\n"
+    )
     script = bundle(tmp_path, "a.js")
     assert script.index('modules["deep/b.js"]') < script.index('modules["a.js"]')
     assert script.count("const hidden") == 1
@@ -100,17 +105,19 @@ def test_the_address_holds_everything(open_page: Callable[..., Any]) -> None:
     page.keyboard.press("Enter")
     page.get_by_role("button", name="One step").click()
     mine = state(page)
-    page.wait_for_function("location.hash.includes('steps=1')")
+    until(page, "location.hash.includes('steps=1')")
     address = page.evaluate("location.hash")
     other = open_page(address.removeprefix("#"))
     assert state(other) == mine
-    assert other.locator(".train .versus").inner_text() == page.locator(".train .versus").inner_text()
+    assert (
+        other.locator(".train .versus").inner_text() == page.locator(".train .versus").inner_text()
+    )
 
 
 def test_share_copies_the_address(open_page: Callable[..., Any]) -> None:
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("textbox", name="Logit of class 0").fill("7")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     page.get_by_role("button", name="Link copied").wait_for()
     assert "#x=7,1,0.1,-1&y=0" in page.evaluate("navigator.clipboard.readText()")
     page.get_by_role("button", name="Reset").click()
@@ -118,7 +125,10 @@ def test_share_copies_the_address(open_page: Callable[..., Any]) -> None:
 
 
 def test_an_address_that_cannot_be_read_is_no_error(open_page: Callable[..., Any]) -> None:
-    bad = "x=1,two&y=9&temperature=-1&mask=0000&w=1&view=nowhere&pair=0,0&data=%E0%A4%A&rate=0&step=&row=7&q=1;2"
+    bad = (
+        "x=1,two&y=9&temperature=-1&mask=0000&w=1&view=nowhere&pair=0,0"
+        "&data=%E0%A4%A&rate=0&step=&row=7&q=1;2"
+    )
     page = open_page(bad)
     assert state(page) == page.evaluate("softgrad.decode('').state")
     assert page.evaluate("text => softgrad.decode(text).refused.length", bad) == 11
@@ -134,18 +144,22 @@ def test_everything_has_a_name(open_page: Callable[..., Any]) -> None:
         page.locator(f"#tab-{view}").click()
         settle(page)
         nameless = page.evaluate(
-            """() => [...document.querySelectorAll("button, input, select, textarea, [tabindex='0'], [role=img]")]
-                .filter(node => node.offsetParent !== null || node.ownerSVGElement === null && node.getClientRects().length)
-                .filter(node => !(node.getAttribute("aria-label") || node.getAttribute("aria-labelledby")
-                    || node.textContent.trim() || (node.labels && [...node.labels].some(l => l.textContent.trim()))))
-                .map(node => node.outerHTML.slice(0, 120))"""
+            """() => {
+                const named = node => node.getAttribute("aria-label")
+                    || node.getAttribute("aria-labelledby") || node.textContent.trim()
+                    || [...node.labels ?? []].some(label => label.textContent.trim());
+                const all = "button, input, select, textarea, [tabindex='0'], [role=img]";
+                return [...document.querySelectorAll(all)]
+                    .filter(node => node.getClientRects().length && !named(node))
+                    .map(node => node.outerHTML.slice(0, 120));
+            }"""
         )
         assert nameless == [], view
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map(node => node.id)")
     assert len(ids) == len(set(ids))
     referred = page.evaluate(
-        "[...document.querySelectorAll('[aria-labelledby], [aria-controls]')]"
-        ".flatMap(node => [node.getAttribute('aria-labelledby'), node.getAttribute('aria-controls')]).filter(Boolean)"
+        "['aria-labelledby', 'aria-controls'].flatMap(name =>"
+        " [...document.querySelectorAll(`[${name}]`)].map(node => node.getAttribute(name)))"
     )
     assert set(referred) <= set(ids)
     assert page.locator("h1").count() == 1
@@ -169,13 +183,17 @@ def test_the_whole_page_by_keyboard(page: Any) -> None:
     visited = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        visited.add(page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"))
+        name = "(node => node.getAttribute('aria-label') ?? node.textContent)"
+        visited.add(page.evaluate(f"{name}(document.activeElement)"))
     assert {"Logit of class 0", "Probability of class 3", "Temperature", "Add a row"} <= visited
 
 
 @pytest.mark.parametrize("width", [390, 320, 820])
 def test_narrow_screens_do_not_scroll_sideways(open_page: Callable[..., Any], width: int) -> None:
-    page = open_page(f"x={TWENTY};{TWENTY}&y=3,4&w={','.join(['1'] * 20)}&break=double", viewport={"width": width, "height": 844})
+    page = open_page(
+        f"x={TWENTY};{TWENTY}&y=3,4&w={','.join(['1'] * 20)}&break=double",
+        viewport={"width": width, "height": 844},
+    )
     for view in VIEWS:
         page.locator(f"#tab-{view}").click()
         settle(page)
@@ -197,18 +215,33 @@ def test_light_and_dark(open_page: Callable[..., Any]) -> None:
 def test_text_can_be_read(open_page: Callable[..., Any], scheme: str) -> None:
     """Contrast of the colours that carry text, as WCAG 2.1 has it: 4.5 at least."""
     page = open_page(color_scheme=scheme)
-    pairs = [("ink", "card"), ("muted", "card"), ("muted", "page"), ("muted", "sunken"), ("accent", "card"),
-             ("accent", "accent-soft"), ("on-accent", "accent"), ("warm", "card"), ("good", "good-soft"), ("warm", "warm-soft"), ("ink", "lit")]  # fmt: skip
+    pairs = [
+        ("ink", "card"),
+        ("muted", "card"),
+        ("muted", "page"),
+        ("muted", "sunken"),
+        ("accent", "card"),
+        ("accent", "accent-soft"),
+        ("on-accent", "accent"),
+        ("warm-ink", "card"),
+        ("good", "good-soft"),
+        ("warm-ink", "warm-soft"),
+        ("bad", "card"),
+        ("ink", "lit"),
+    ]
     ratio = """([a, b]) => {
         const node = document.body.appendChild(document.createElement("i"));
         const light = name => {
             node.style.color = `var(--${name})`;
-            const [r, g, b] = getComputedStyle(node).color.match(/[\\d.]+/g).map(Number)
-                .map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            const linear = v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+            const [r, g, b] = getComputedStyle(node).color.match(/[\\d.]+/g)
+                .map(v => linear(Number(v) / 255));
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
         };
         const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
         return (x + 0.05) / (y + 0.05);
     }"""
-    poor = {pair: round(value, 2) for pair in pairs if (value := page.evaluate(ratio, list(pair))) < 4.5}
+    poor = {
+        pair: round(value, 2) for pair in pairs if (value := page.evaluate(ratio, list(pair))) < 4.5
+    }
     assert poor == {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import softgrad as sg
-from tests.playground.test_bench import settle, state
+from tests.playground.in_page import go, settle, state
 
 X = [2.0, 1.0, 0.1, -1.0]
 
@@ -32,8 +32,18 @@ def test_every_symbol_of_the_formula_is_bound_to_its_number(page: Any) -> None:
         seen[key] = page.locator("#formula .readout").inner_text()
         assert symbol.get_attribute("aria-label").startswith(seen[key].split("=")[0].strip())
     p, total = sg.softmax(X), np.exp(np.array(X) - 2).sum()
-    for key, value in {"p_i": p[0], "p_j": p[1], "sum": total, "m": 2, "T": 1, "x_i": 2, "g": p[0] - 1}.items():
-        assert number(seen[key].split("=")[1].split()[0]) == round(value, 4 if value < 1 else 3), key
+    for key, value in {
+        "p_i": p[0],
+        "p_j": p[1],
+        "sum": total,
+        "m": 2,
+        "T": 1,
+        "x_i": 2,
+        "g": p[0] - 1,
+    }.items():
+        assert number(seen[key].split("=")[1].split()[0]) == round(value, 4 if value < 1 else 3), (
+            key
+        )
     assert {"delta", "d", "L", "y_c", "logp", "z_i", "z_j", "y_i"} <= set(seen)
     symbols.first.focus()
     assert page.locator("#formula .numeric .lit").first.inner_text() == "0.6381"
@@ -89,7 +99,7 @@ def test_entropy_and_sigmoid(page: Any) -> None:
     page.get_by_label("Second class").select_option("0")
     settle(page)
     share = float(sg.sigmoid(0.1 - 2.0))
-    assert share == np.float64(p[2] / (p[2] + p[0])).round(15)
+    np.testing.assert_allclose(p[2] / (p[2] + p[0]), share, rtol=1e-14)
     assert f"{share:.4f}" in page.locator("#sigmoid .math").inner_text()
     assert f"{share * (1 - share):.4f}" in page.locator("#sigmoid > .note").last.inner_text()
 
@@ -112,8 +122,14 @@ def test_every_break_shows_its_symptom(open_page: Callable[..., Any]) -> None:
         settle(page)
         assert page.locator("#broken .off").count() == 0, f"{name}: right again once it is off"
     assert list(symptoms) == [
-        "No max shift", "float32", "float16", "Wrong axis", "Diagonal only", "Double softmax", "Log of softmax",
-    ]  # fmt: skip
+        "No max shift",
+        "float32",
+        "float16",
+        "Wrong axis",
+        "Diagonal only",
+        "Double softmax",
+        "Log of softmax",
+    ]
     assert "exp(1002) is infinite" in symptoms["No max shift"]
     assert "digits cancelled" in symptoms["float32"]
     assert "0 in float16" in symptoms["float16"]
@@ -141,10 +157,18 @@ def test_breaks_on_the_readers_own_numbers(open_page: Callable[..., Any]) -> Non
     for name, values in wanted.items():
         page.get_by_role("switch", name=name).click()
         settle(page)
-        shown = [number(t) for t in page.locator(".compare tbody tr:not(.total) td:nth-child(3)").all_inner_texts()]
+        shown = [
+            number(t)
+            for t in page.locator(".compare tbody tr:not(.total) td:nth-child(3)").all_inner_texts()
+        ]
         np.testing.assert_allclose(shown, values, atol=6e-4 if name == "float16" else 5.1e-5)
         if name == "Diagonal only":
-            grad = [number(t) for t in page.locator(".compare tbody tr:not(.total) td:nth-child(5)").all_inner_texts()]
+            grad = [
+                number(t)
+                for t in page.locator(
+                    ".compare tbody tr:not(.total) td:nth-child(5)"
+                ).all_inner_texts()
+            ]
             np.testing.assert_allclose(grad, [0, p[1, 1] - 1, 0], atol=5.1e-5)
         page.get_by_role("switch", name=name).click()
     page.get_by_role("switch", name="float16").click()
@@ -176,10 +200,12 @@ def test_questions_are_answered_and_revealed(open_page: Callable[..., Any]) -> N
 def test_the_answers_are_those_of_the_library(open_page: Callable[..., Any]) -> None:
     """Every question, on rows with and without a mask and a temperature."""
     page = open_page("view=predict")
-    for where in ("x=2,1,0.1,-1&y=0", "x=0.5,3,-1,0&y=1&temperature=2&mask=1011", "x=1,2,0,0.3,4&y=3"):
-        page.evaluate("hash => { location.hash = hash + '&view=predict'; }", where.replace("y=1&", "y=0&"))
-        page.wait_for_function("x => softgrad.encode(softgrad.state()).startsWith(x)", arg=where.split("&")[0])
-        settle(page)
+    for where in (
+        "x=2,1,0.1,-1&y=0",
+        "x=0.5,3,-1,0&y=0&temperature=2&mask=1011",
+        "x=1,2,0,0.3,4&y=3",
+    ):
+        go(page, f"{where}&view=predict")
         current = state(page)
         x, temperature = np.array(current["logits"][0]), current["temperature"]
         options: dict[str, Any] = {"temperature": temperature}
@@ -194,7 +220,9 @@ def test_the_answers_are_those_of_the_library(open_page: Callable[..., Any]) -> 
             slide = page.get_by_label("Your prediction")
             if slide.count():
                 page.get_by_role("button", name="Reveal").click()
-                answers[text] = number(page.locator(".reveal").inner_text().split("it is ")[1].split(" ")[0].rstrip("."))
+                answers[text] = number(
+                    page.locator(".reveal").inner_text().split("it is ")[1].split()[0].rstrip(".")
+                )
             else:
                 page.locator(".answer").first.click()
                 answers[text] = page.locator(".answer.correct").inner_text()

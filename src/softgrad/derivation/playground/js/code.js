@@ -12,7 +12,8 @@ export const LANGUAGES = new Map([
 
 const number = (v) => (Number.isInteger(v) && Math.abs(v) < 1e16 ? `${v}.0` : String(v));
 const vector = (list, one = number) => `[${list.map(one).join(", ")}]`;
-const matrix = (rows, indent) => `[${rows.map((row) => vector(row)).join(`,\n${" ".repeat(indent)}`)}]`;
+const matrix = (rows, indent) =>
+  `[${rows.map((row) => vector(row)).join(`,\n${" ".repeat(indent)}`)}]`;
 const truth = (v) => (v ? "True" : "False");
 
 /** The code for what is on the bench. */
@@ -88,18 +89,22 @@ function pytorch(model) {
   const { text } = arrays(
     model,
     (value, name) =>
-      ({ logits: `torch.tensor(${value}, dtype=torch.float64, requires_grad=True)`, target: `torch.tensor(${value})`, mask: `torch.tensor(${value})` })[name] ??
-      `torch.tensor(${value}, dtype=torch.float64)`,
+      ({
+        logits: `torch.tensor(${value}, dtype=torch.float64, requires_grad=True)`,
+        target: `torch.tensor(${value})`,
+        mask: `torch.tensor(${value})`,
+      })[name] ?? `torch.tensor(${value}, dtype=torch.float64)`,
     23,
   );
   const z = temperature === 1 ? "logits" : "logits / T";
   // PyTorch divides a soft target's weighted mean by the rows, not by the weights: done by hand.
-  const loss = weights && soft
-    ? `m = w * y
+  const loss =
+    weights && soft
+      ? `m = w * y
 loss = -(m * ${mask ? "torch.where(mask, log_p, 0.0)" : "log_p"}).sum() / m.sum()`
-    : soft && mask
-      ? "loss = -(y * torch.where(mask, log_p, 0.0)).sum() / len(z)"
-      : `loss = F.cross_entropy(z, ${soft ? "y" : "target"}${weights ? ", weight=w" : ""})`;
+      : soft && mask
+        ? "loss = -(y * torch.where(mask, log_p, 0.0)).sum() / len(z)"
+        : `loss = F.cross_entropy(z, ${soft ? "y" : "target"}${weights ? ", weight=w" : ""})`;
   return `import torch
 import torch.nn.functional as F
 
@@ -146,14 +151,17 @@ const tex = (v, decimals = 4) => {
   const [digits, exponent] = text.split("e");
   return exponent ? `${digits} \\times 10^{${exponent}}` : text;
 };
-const column = (list) => `\\begin{pmatrix} ${list.map((v) => tex(v)).join(" \\\\ ")} \\end{pmatrix}`;
+const column = (list) =>
+  `\\begin{pmatrix} ${list.map((v) => tex(v)).join(" \\\\ ")} \\end{pmatrix}`;
 
 function latex({ state, x, p, masses, mass, loss, grad, jacobian, row }) {
   const { temperature, mask, weights } = state;
   const z = temperature === 1 ? "x" : "x / T";
   const exponent = temperature === 1 ? (k) => `x_${k}` : (k) => `x_${k} / T`;
   const plain = temperature === 1 && mass === 1 && !weights;
-  const gradient = plain ? "p - y" : `${temperature === 1 ? "" : "\\frac{1}{T} \\left("}${mass === 1 ? "p" : "Y p"} - ${weights ? "w \\odot y" : "y"}${temperature === 1 ? "" : "\\right)"}`;
+  const gradient = plain
+    ? "p - y"
+    : `${temperature === 1 ? "" : "\\frac{1}{T} \\left("}${mass === 1 ? "p" : "Y p"} - ${weights ? "w \\odot y" : "y"}${temperature === 1 ? "" : "\\right)"}`;
   const lines = [
     `x &= ${column(x)}${temperature === 1 ? "" : `, \\quad T = ${tex(temperature)}`}`,
     `p_i &= \\frac{e^{${exponent("i")}}}{\\sum_{j} e^{${exponent("j")}}}, \\qquad p = \\operatorname{softmax}(${z}) = ${column(p)}`,
@@ -162,8 +170,13 @@ function latex({ state, x, p, masses, mass, loss, grad, jacobian, row }) {
     `\\frac{\\partial L}{\\partial x} &= ${gradient} = ${column(grad)}`,
   ];
   const remarks = [
-    mask && `% masked classes take no part: ${mask.map((v, c) => (v ? null : c)).filter((c) => c !== null).join(", ")}`,
-    (weights || mass !== 1) && `% w \\odot y = (${masses.map((v) => tex(v)).join(", ")}), Y = ${tex(mass)}`,
+    mask &&
+      `% masked classes take no part: ${mask
+        .map((v, c) => (v ? null : c))
+        .filter((c) => c !== null)
+        .join(", ")}`,
+    (weights || mass !== 1) &&
+      `% w \\odot y = (${masses.map((v) => tex(v)).join(", ")}), Y = ${tex(mass)}`,
     row.at < 0 && "% no class takes part",
   ].filter(Boolean);
   return `% needs \\usepackage{amsmath}\n${remarks.map((line) => `${line}\n`).join("")}\\begin{align*}\n${lines.join(" \\\\\n")}\n\\end{align*}\n`;

@@ -8,7 +8,9 @@ function build(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -24,10 +26,13 @@ export function s(tag, attributes = {}, ...children) {
 /** Replace the children, only where the text changes if it is one string. */
 export function fill(element, ...children) {
   if (children.length === 1 && typeof children[0] === "string") {
-    if (element.textContent !== children[0] || element.childElementCount) element.textContent = children[0];
+    if (element.textContent !== children[0] || element.childElementCount)
+      element.textContent = children[0];
     return element;
   }
-  element.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== false && child !== undefined));
+  element.replaceChildren(
+    ...children.flat(3).filter((child) => child !== null && child !== false && child !== undefined),
+  );
   return element;
 }
 
@@ -44,7 +49,12 @@ export function card(id, title, note, ...children) {
   return h(
     "section",
     { class: "card", id, "aria-labelledby": `${id}-title` },
-    h("header", { class: "card-head" }, h("h2", { id: `${id}-title` }, title), note && h("p", { class: "note" }, note)),
+    h(
+      "header",
+      { class: "card-head" },
+      h("h2", { id: `${id}-title` }, title),
+      note && h("p", { class: "note" }, note),
+    ),
     ...children,
   );
 }
@@ -55,7 +65,11 @@ export function choice(label, options, onchoose) {
   const group = h("div", { class: "segmented", role: "radiogroup", "aria-label": label });
   const keys = [...options.keys()];
   for (const [value, text] of options) {
-    const button = h("button", { type: "button", role: "radio", onclick: () => onchoose(value) }, text);
+    const button = h(
+      "button",
+      { type: "button", role: "radio", onclick: () => onchoose(value) },
+      text,
+    );
     button.addEventListener("keydown", (event) => {
       const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!by) return;
@@ -71,7 +85,10 @@ export function choice(label, options, onchoose) {
     element: group,
     set(value) {
       for (const [key, button] of buttons) {
-        attributes(button, { "aria-checked": String(key === value), tabindex: key === value ? 0 : -1 });
+        attributes(button, {
+          "aria-checked": String(key === value),
+          tabindex: key === value ? 0 : -1,
+        });
       }
     },
   };

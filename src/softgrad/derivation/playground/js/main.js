@@ -41,7 +41,13 @@ const store = createStore(first.state);
 const bench = benchView(store, announce);
 const training = trainingView(store, announce);
 const explore = [
-  tilesView(), formulaView(), jacobianView(store), lossView(), differencesView(store), entropyView(), sigmoidView(store),
+  tilesView(),
+  formulaView(),
+  jacobianView(store),
+  lossView(),
+  differencesView(store),
+  entropyView(),
+  sigmoidView(store),
 ];
 const panels = new Map([
   ["explore", explore],
@@ -59,10 +65,25 @@ workbench.prepend(bench.element);
 
 const names = [...VIEWS.keys()];
 for (const [name, title] of VIEWS) {
-  const panel = h("div", { class: `panel panel-${name}`, id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}` });
+  const panel = h("div", {
+    class: `panel panel-${name}`,
+    id: `panel-${name}`,
+    role: "tabpanel",
+    "aria-labelledby": `tab-${name}`,
+  });
   panel.append(...panels.get(name).map((view) => view.element));
   content.append(panel);
-  const tab = h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, onclick: () => store.set({ view: name }) }, title);
+  const tab = h(
+    "button",
+    {
+      type: "button",
+      role: "tab",
+      id: `tab-${name}`,
+      "aria-controls": `panel-${name}`,
+      onclick: () => store.set({ view: name }),
+    },
+    title,
+  );
   tab.addEventListener("keydown", (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
@@ -83,13 +104,24 @@ function show(state) {
     attributes(tab, { "aria-selected": String(chosen), tabindex: chosen ? 0 : -1 });
     document.getElementById(`panel-${name}`).hidden = !chosen;
   }
+  if (document.body.dataset.view !== state.view) {
+    const tab = tabs.get(state.view);
+    navigation.scrollLeft = tab.offsetLeft - (navigation.clientWidth - tab.offsetWidth) / 2;
+  }
   document.body.dataset.view = state.view;
   if (state.view !== "train") bench.update(model);
   for (const view of panels.get(state.view)) view.update(model);
   if (state.view !== "train") training.update(model);
 
   const words = `Class ${state.i}: logit ${num(model.x[state.i])}, probability ${fixed(model.p[state.i], 3)}. Loss ${num(model.loss, 3)} nats.`;
-  const about = JSON.stringify([state.logits, state.temperature, state.mask, state.weights, state.index, state.soft && state.dist]);
+  const about = JSON.stringify([
+    state.logits,
+    state.temperature,
+    state.mask,
+    state.weights,
+    state.index,
+    state.soft && state.dist,
+  ]);
   if (spoken && about !== spoken) announce(words);
   spoken = about;
   saveSoon();
@@ -126,7 +158,11 @@ share.addEventListener("click", async () => {
   save();
   const done = await copyText(location.href);
   fill(share, done ? "Link copied" : "Copy the address");
-  announce(done ? "The link to this state is copied." : "Copy the address of this page: it holds the state.");
+  announce(
+    done
+      ? "The link to this state is copied."
+      : "Copy the address of this page: it holds the state.",
+  );
   setTimeout(() => fill(share, "Share"), 1600);
 });
 document.getElementById("reset").addEventListener("click", () => {
@@ -157,7 +193,10 @@ const remembered = {
 function paint(choice) {
   if (choice) document.documentElement.dataset.theme = choice;
   const now = document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
-  attributes(theme, { "aria-label": now === "dark" ? "Light colours" : "Dark colours", "data-now": now });
+  attributes(theme, {
+    "aria-label": now === "dark" ? "Light colours" : "Dark colours",
+    "data-now": now,
+  });
   training.redraw();
 }
 theme.addEventListener("click", () => {
@@ -172,4 +211,15 @@ store.notify();
 paint(remembered.get());
 
 /** The mathematics of this page, for the console. */
-globalThis.softgrad = { ...rows, ...trainer, ...rounding, ...broken, ...matcher, ...network, ...parse, state: store.get, encode, decode };
+globalThis.softgrad = {
+  ...rows,
+  ...trainer,
+  ...rounding,
+  ...broken,
+  ...matcher,
+  ...network,
+  ...parse,
+  state: store.get,
+  encode,
+  decode,
+};

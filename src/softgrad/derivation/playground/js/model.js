@@ -1,6 +1,14 @@
 // What follows from the state: computed once for a change, read by every view.
 
-import { crossEntropy, crossEntropyBatch, crossEntropyGrad, entropy, jacobian, massesOf, total } from "./math/rows.js";
+import {
+  crossEntropy,
+  crossEntropyBatch,
+  crossEntropyGrad,
+  entropy,
+  jacobian,
+  massesOf,
+  total,
+} from "./math/rows.js";
 
 /** The numbers of the row that is looked at, and of its batch. */
 export function derive(state) {
@@ -11,7 +19,9 @@ export function derive(state) {
   const row = batch.rows[n];
   const masses = batch.masses[n];
   const classes = logits[n].length;
-  const y = state.soft ? state.dist[n] : Array.from({ length: classes }, (_, c) => Number(c === state.index[n]));
+  const y = state.soft
+    ? state.dist[n]
+    : Array.from({ length: classes }, (_, c) => Number(c === state.index[n]));
   return {
     state,
     classes,

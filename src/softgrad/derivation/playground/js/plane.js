@@ -92,7 +92,12 @@ function drawBorders(pen, size, logits, ink) {
   pen.beginPath();
   for (let row = 0; row + 1 < CELLS; row++) {
     for (let column = 0; column + 1 < CELLS; column++) {
-      const corners = [[column, row], [column + 1, row], [column + 1, row + 1], [column, row + 1]];
+      const corners = [
+        [column, row],
+        [column + 1, row],
+        [column + 1, row + 1],
+        [column, row + 1],
+      ];
       const crossings = [];
       corners.forEach((from, side) => {
         const to = corners[(side + 1) % 4];
@@ -105,7 +110,9 @@ function drawBorders(pen, size, logits, ink) {
         crossings.push(place(from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1])));
       });
       if (!crossings.length) continue;
-      const middle = [0, 1].map((d) => crossings.reduce((sum, point) => sum + point[d], 0) / crossings.length);
+      const middle = [0, 1].map(
+        (d) => crossings.reduce((sum, point) => sum + point[d], 0) / crossings.length,
+      );
       for (const point of crossings) {
         pen.moveTo(...middle);
         pen.lineTo(...point);
@@ -142,7 +149,8 @@ function drawArrows(pen, size, { network, grad, rate, model }, tones, ink, card)
     arrow(pen, at(tip), at(goal), css(ink), bold - 0.5, [4, 3]);
   });
   const gradient = Math.hypot(...grad.flatMap(({ W: G, b }) => [...G.flat(), ...b]));
-  const weights = model === "linear" ? "the weights of each class" : "the weights of each hidden unit";
+  const weights =
+    model === "linear" ? "the weights of each class" : "the weights of each hidden unit";
   return { zoom, gradient, weights };
 }
 

@@ -7,7 +7,8 @@ import { covariance, crossEntropy, crossEntropyGrad, entropy, softmaxRow } from 
 import { fixed, num, signed, sub } from "./format.js";
 
 const UP_DOWN = ["It rises", "It falls", "It stays as it is"];
-const trend = (after, before) => (Math.abs(after - before) <= 1e-12 * Math.max(1, Math.abs(before)) ? 2 : after > before ? 0 : 1);
+const trend = (after, before) =>
+  Math.abs(after - before) <= 1e-12 * Math.max(1, Math.abs(before)) ? 2 : after > before ? 0 : 1;
 
 function changed(model, change) {
   return softmaxRow(change(model.x.slice()), model.options);
@@ -15,7 +16,10 @@ function changed(model, change) {
 
 /** The classes that take part, the most probable first. */
 function ranked(model) {
-  return model.p.map((_, c) => c).filter((c) => model.row.part[c]).sort((a, b) => model.p[b] - model.p[a]);
+  return model.p
+    .map((_, c) => c)
+    .filter((c) => model.row.part[c])
+    .sort((a, b) => model.p[b] - model.p[a]);
 }
 
 export const QUESTIONS = [
@@ -34,7 +38,9 @@ export const QUESTIONS = [
     const after = changed(model, (x) => ((x[top] += 1), x));
     return {
       text: `Raise x${sub(top)} by 1. Where does p${sub(top)}, now ${fixed(model.p[top], 3)}, go?`,
-      low: 0, high: 1, tolerance: 0.04,
+      low: 0,
+      high: 1,
+      tolerance: 0.04,
       answer: after.p[top],
       why: `Its odds p/(1 − p) grow by the factor e = 2.718: p becomes ${fixed(after.p[top], 4)}. The tangent would have said ${fixed(model.p[top] + model.jacobian[top][top], 4)}.`,
     };
@@ -55,7 +61,10 @@ export const QUESTIONS = [
     };
   },
   (model) => {
-    const doubled = softmaxRow(model.x, { ...model.options, temperature: 2 * model.state.temperature });
+    const doubled = softmaxRow(model.x, {
+      ...model.options,
+      temperature: 2 * model.state.temperature,
+    });
     const now = model.entropy;
     const then = entropy(doubled.p, doubled.logP);
     return {
@@ -83,7 +92,9 @@ export const QUESTIONS = [
     const g = model.grad[c];
     return {
       text: `Class ${c} is not the target and has p = ${fixed(model.p[c], 3)}. What is its gradient ∂L/∂x${sub(c)}?`,
-      low: -1, high: 1, tolerance: 0.05,
+      low: -1,
+      high: 1,
+      tolerance: 0.05,
       answer: g,
       why: `p − y with y = 0${model.state.temperature === 1 ? "" : ", divided by T"}: ${signed(g, 4)}. It is positive, so that a step downhill lowers this logit.`,
     };
@@ -105,7 +116,9 @@ export const QUESTIONS = [
     if (model.refused >= 0 || model.loss < 1e-6) return null;
     return {
       text: `One step of gradient descent on these logits, with step size 0.5. What becomes of the loss, now ${num(model.loss, 3)}?`,
-      low: 0, high: Math.max(1, 1.5 * model.loss), tolerance: 0.06 * Math.max(1, model.loss),
+      low: 0,
+      high: Math.max(1, 1.5 * model.loss),
+      tolerance: 0.06 * Math.max(1, model.loss),
       answer: after,
       why: `About the loss less 0.5 ‖∂L/∂x‖² = ${num(model.loss - 0.5 * model.grad.reduce((s, g) => s + g * g, 0), 3)}; exactly ${num(after, 4)}.`,
     };

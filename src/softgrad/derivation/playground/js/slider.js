@@ -8,8 +8,16 @@ import { attributes } from "./dom.js";
  * range() gives {min, max}; it is read when a drag begins and stays for that drag, so that a scale
  * which follows the value does not run away under the pointer.
  */
-export function makeSlider(element, { label, range, get, set, step, bigStep, text, ondrag = () => {} }) {
-  attributes(element, { role: "slider", tabindex: 0, "aria-label": label, "aria-orientation": "horizontal" });
+export function makeSlider(
+  element,
+  { label, range, get, set, step, bigStep, text, ondrag = () => {} },
+) {
+  attributes(element, {
+    role: "slider",
+    tabindex: 0,
+    "aria-label": label,
+    "aria-orientation": "horizontal",
+  });
   let held = null;
 
   function valueAt(event) {

@@ -8,7 +8,15 @@ export const VIEWS = new Map([
   ["copy", "Copy"],
   ["train", "Train"],
 ]);
-export const BREAKS = ["no-shift", "float32", "float16", "wrong-axis", "diagonal", "double", "log-of"];
+export const BREAKS = [
+  "no-shift",
+  "float32",
+  "float16",
+  "wrong-axis",
+  "diagonal",
+  "double",
+  "log-of",
+];
 export const MAX_CLASSES = 20;
 
 export const INITIAL = {
@@ -89,7 +97,10 @@ export function encode(state) {
 const GRID = 36 * 36 - 1;
 
 function encodePoints(points) {
-  const digits = (v) => Math.round(((Math.min(1, Math.max(-1, v)) + 1) / 2) * GRID).toString(36).padStart(2, "0");
+  const digits = (v) =>
+    Math.round(((Math.min(1, Math.max(-1, v)) + 1) / 2) * GRID)
+      .toString(36)
+      .padStart(2, "0");
   return `.${points.map(({ x, y, c }) => c + digits(x) + digits(y)).join("")}`;
 }
 
@@ -114,10 +125,14 @@ export function decode(text) {
   const state = structuredClone(INITIAL);
   const refused = [];
   const fields = new Map(
-    text.replace(/^#/, "").split("&").filter(Boolean).map((part) => {
-      const at = part.indexOf("=");
-      return [part.slice(0, at), part.slice(at + 1)];
-    }),
+    text
+      .replace(/^#/, "")
+      .split("&")
+      .filter(Boolean)
+      .map((part) => {
+        const at = part.indexOf("=");
+        return [part.slice(0, at), part.slice(at + 1)];
+      }),
   );
   const take = (key, read) => {
     if (!fields.has(key)) return;

@@ -25,7 +25,8 @@ export function begin(state) {
 function measured(training, { activation }) {
   const { loss, accuracy, grad } = lossAndGrad(training.network, training.points, activation);
   let { history, stride } = training;
-  if (training.points.length && training.steps % stride === 0) history = [...history, [training.steps, loss]];
+  if (training.points.length && training.steps % stride === 0)
+    history = [...history, [training.steps, loss]];
   if (history.length > KEPT) {
     history = history.filter((_, k) => k % 2 === 0);
     stride *= 2;
@@ -37,7 +38,10 @@ function measured(training, { activation }) {
 export function advance(training, state, count = 1) {
   let now = training;
   for (let k = 0; k < count && now.points.length; k++) {
-    now = measured({ ...now, network: descend(now.network, now.grad, state.rate), steps: now.steps + 1 }, state);
+    now = measured(
+      { ...now, network: descend(now.network, now.grad, state.rate), steps: now.steps + 1 },
+      state,
+    );
   }
   return now;
 }

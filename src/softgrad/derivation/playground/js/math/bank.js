@@ -2,7 +2,15 @@
 //
 // A problem has, per row: x, z = x / T, row (see rows.js), m = w y, mass = sum m; and T, mask.
 
-import { covariance, crossEntropy, crossEntropyGrad, jacobian, sigmoid, softmaxRow, total } from "./rows.js";
+import {
+  covariance,
+  crossEntropy,
+  crossEntropyGrad,
+  jacobian,
+  sigmoid,
+  softmaxRow,
+  total,
+} from "./rows.js";
 
 const EPSILONS = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16];
 const CLIPS = [1, 2, 3, 5, 10, 15, 20, 30, 50, 88, 100, 500];
@@ -10,7 +18,8 @@ const CLIPS = [1, 2, 3, 5, 10, 15, 20, 30, 50, 88, 100, 500];
 const softmax = (z) => softmaxRow(z).p;
 const pMinusY = (problem, p, m = problem.m) =>
   p.map((value, i) => (total(m) * value - m[i]) / problem.T);
-const times = (matrix, v) => matrix.map((line) => line.reduce((s, value, j) => s + value * v[j], 0));
+const times = (matrix, v) =>
+  matrix.map((line) => line.reduce((s, value, j) => s + value * v[j], 0));
 
 /** Probabilities of every row as wrong normalisations have them, by catalogue number. */
 function wrongProbabilities(batch) {
@@ -28,7 +37,10 @@ function wrongProbabilities(batch) {
     [11, e.map((line) => line.map((value) => value / total(line)))],
     [26, z.map((line) => line.map(() => 1))],
     [27, batch.map(({ x, row, T }) => softmax(x.map((v, i) => (row.part[i] ? v / T : 0))))],
-    [27, batch.map(({ x, row, T }) => softmax(x.map((v, i) => (row.part[i] ? v / T : v / T - 1e4))))],
+    [
+      27,
+      batch.map(({ x, row, T }) => softmax(x.map((v, i) => (row.part[i] ? v / T : v / T - 1e4)))),
+    ],
   ];
   if (z.length === classes) {
     const own = z.map((line) => {
@@ -38,7 +50,10 @@ function wrongProbabilities(batch) {
     list.push([10, own.map((line) => line.map((value, j) => value / total(own[j])))]);
   }
   for (const bound of CLIPS) {
-    list.push([12, z.map((line) => softmax(line.map((v) => Math.min(Math.max(v, -bound), bound))))]);
+    list.push([
+      12,
+      z.map((line) => softmax(line.map((v) => Math.min(Math.max(v, -bound), bound)))),
+    ]);
   }
   return list;
 }
@@ -63,9 +78,16 @@ export function gradients(batch) {
     return x.map((value, i) => value * (upstream[i] - inner));
   });
   add(4, ({ x }) => x.map(() => 0));
-  add(5, (problem) => times(J(problem), crossEntropyGrad(problem.row, problem.m).map((v) => v * problem.T)));
   add(5, (problem) =>
-    crossEntropyGrad(problem.row, problem.m).map((v, i) => v * problem.row.p[i] * problem.row.complement[i]),
+    times(
+      J(problem),
+      crossEntropyGrad(problem.row, problem.m).map((v) => v * problem.T),
+    ),
+  );
+  add(5, (problem) =>
+    crossEntropyGrad(problem.row, problem.m).map(
+      (v, i) => v * problem.row.p[i] * problem.row.complement[i],
+    ),
   );
   add(13, (problem) => {
     // dL/dp = -m / p through the Jacobian, as it comes out where p has underflowed to 0.
@@ -73,19 +95,34 @@ export function gradients(batch) {
     return times(J(problem), upstream);
   });
   for (const eps of EPSILONS) {
-    const through = (weight) => ({ row, m, T }) => {
-      const a = m.map((value, i) => value * weight(row.p[i]));
-      return row.p.map((p, i) => (p * total(a) - a[i]) / T);
-    };
-    add(14, through((p) => p / (p + eps)));
-    add(14, through((p) => (p < eps ? 0 : 1)));
+    const through =
+      (weight) =>
+      ({ row, m, T }) => {
+        const a = m.map((value, i) => value * weight(row.p[i]));
+        return row.p.map((p, i) => (p * total(a) - a[i]) / T);
+      };
+    add(
+      14,
+      through((p) => p / (p + eps)),
+    );
+    add(
+      14,
+      through((p) => (p < eps ? 0 : 1)),
+    );
   }
   add(15, (problem) => pMinusY(problem, doubled(problem)));
   add(15, (problem) => times(J(problem), pMinusY({ ...problem, T: 1 }, doubled(problem))));
-  add(16, (problem) => times(J(problem), problem.m.map((value) => -value)));
+  add(16, (problem) =>
+    times(
+      J(problem),
+      problem.m.map((value) => -value),
+    ),
+  );
   add(17, (problem) => {
     const { row, y } = problem;
-    const upstream = row.p.map((p, i) => (row.part[i] ? -y[i] / p + (1 - y[i]) / row.complement[i] : 0));
+    const upstream = row.p.map((p, i) =>
+      row.part[i] ? -y[i] / p + (1 - y[i]) / row.complement[i] : 0,
+    );
     return times(J(problem), upstream);
   });
   add(17, ({ row, y, T }) => row.z.map((z, i) => (row.part[i] ? (sigmoid(z) - y[i]) / T : 0)));
@@ -93,7 +130,11 @@ export function gradients(batch) {
     const moved = (by) => (problem) => {
       const c = problem.index + by;
       const w = problem.w?.[c] ?? 1;
-      return pMinusY(problem, problem.row.p, problem.m.map((_, i) => (i === c ? w : 0)));
+      return pMinusY(
+        problem,
+        problem.row.p,
+        problem.m.map((_, i) => (i === c ? w : 0)),
+      );
     };
     if (batch.every(({ index, m }) => index + 1 < m.length)) add(24, moved(1));
     if (batch.every(({ index }) => index > 0)) add(24, moved(-1));
@@ -115,8 +156,16 @@ export function jacobians(problem) {
     [1, diagonal],
     [2, x.map((a, i) => x.map((b, j) => (i === j ? a : 0) - a * b))],
     [15, second.map((line) => times(right, line))],
-    [null, row.p.map((_, i) => row.p.map((p, j) => ((i === j) - p) / T)), "the Jacobian of log_softmax, I − 1pᵀ: right for log-probabilities, not for probabilities"],
-    [null, row.p.map((a) => row.p.map((b) => (-a * b) / T)), "−ppᵀ without diag(p): the cells with i = j lack their term pᵢ"],
+    [
+      null,
+      row.p.map((_, i) => row.p.map((p, j) => ((i === j) - p) / T)),
+      "the Jacobian of log_softmax, I − 1pᵀ: right for log-probabilities, not for probabilities",
+    ],
+    [
+      null,
+      row.p.map((a) => row.p.map((b) => (-a * b) / T)),
+      "−ppᵀ without diag(p): the cells with i = j lack their term pᵢ",
+    ],
   ];
 }
 

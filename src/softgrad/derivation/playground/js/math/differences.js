@@ -18,7 +18,12 @@ export function centralDifferences(f, x, h, round = (v) => v) {
 export function lossOf(target, options, dtype) {
   const { temperature, mask, classWeight } = options;
   return (x) => {
-    const batch = crossEntropyBatch([x], [target], { temperature, mask, classWeight, reduction: "none" });
+    const batch = crossEntropyBatch([x], [target], {
+      temperature,
+      mask,
+      classWeight,
+      reduction: "none",
+    });
     if (dtype === "float64") return batch.losses[0];
     return compute([x], batch.masses, temperature, mask, { dtype })[0].loss;
   };

@@ -31,7 +31,8 @@ export function problemOf({ logits, targets, temperature, mask, classWeight }) {
 export function match(pasted, problem) {
   const values = pasted.flat();
   const readings = readingsOf(values.length, problem);
-  if (!readings.length) return { verdict: "count", findings: [], blind: [], ...sizes(values, problem) };
+  if (!readings.length)
+    return { verdict: "count", findings: [], blind: [], ...sizes(values, problem) };
   const results = readings.map((reading) => judge(values, reading));
   const rank = { right: 0, mistake: 1, unknown: 2 };
   results.sort((a, b) => rank[a.verdict] - rank[b.verdict] || cost(a) - cost(b));
@@ -57,7 +58,9 @@ function readingsOf(count, problem) {
     readings.push(gradientReading(batch, problem, reduction, "gradient of the batch"));
   }
   if (count === C && N > 1) {
-    readings.push(gradientReading([batch[row]], { ...problem, N: 1 }, "none", `gradient of row ${row}`, N));
+    readings.push(
+      gradientReading([batch[row]], { ...problem, N: 1 }, "none", `gradient of row ${row}`, N),
+    );
   }
   if (count === C * C && kind !== "squared") readings.push(jacobianReading(batch[row], problem));
   if (count === C && kind !== "squared") {
@@ -72,7 +75,13 @@ function readingsOf(count, problem) {
   return readings;
 }
 
-function gradientReading(batch, { kind, temperature: T, classWeight, logits }, reduction, shape, rows = logits.length) {
+function gradientReading(
+  batch,
+  { kind, temperature: T, classWeight, logits },
+  reduction,
+  shape,
+  rows = logits.length,
+) {
   const C = logits[0].length;
   const masses = batch.map(({ m }) => m.reduce((a, b) => a + b, 0));
   const weight = classWeight ? masses.reduce((a, b) => a + b, 0) : batch.length;
@@ -94,23 +103,39 @@ function gradientReading(batch, { kind, temperature: T, classWeight, logits }, r
   if (kind === "squared") {
     formulas.push({ mistakes: [6], values: flat(truth) });
     formulas.push({ mistakes: [6], values: flat(truth).map((v) => 2 * v) });
-    formulas.push({ mistakes: [], remark: "half of the squared loss, ½‖p − y‖²", values: flat(right).map((v) => v / 2) });
-    for (const [number, matrix] of bank) if (number === 4) formulas.push({ mistakes: [4], values: flat(matrix) });
+    formulas.push({
+      mistakes: [],
+      remark: "half of the squared loss, ½‖p − y‖²",
+      values: flat(right).map((v) => v / 2),
+    });
+    for (const [number, matrix] of bank)
+      if (number === 4) formulas.push({ mistakes: [4], values: flat(matrix) });
   } else {
-    for (const [number, matrix, remark] of bank) formulas.push({ mistakes: [number], remark, values: flat(matrix) });
+    for (const [number, matrix, remark] of bank)
+      formulas.push({ mistakes: [number], remark, values: flat(matrix) });
   }
-  const factors = [[1, []], [-1, [21]]];
+  const factors = [
+    [1, []],
+    [-1, [21]],
+  ];
   if (batch.length > 1 && reduction === "mean") {
     factors.push([divisor, [18]]);
     if (classWeight) factors.push([divisor / batch.length, [20]]);
   }
-  if (rows > 1 && reduction !== "mean") factors.push([1 / rows, ["1/N although the reduction has none"]]);
+  if (rows > 1 && reduction !== "mean")
+    factors.push([1 / rows, ["1/N although the reduction has none"]]);
   factors.push([1 / C, [19]]);
   if (T !== 1 && kind !== "squared") {
     factors.push([T, [22]]);
     if (kind === "distillation") factors.push([1 / (T * T), [23]]);
   }
-  return { shape, truth: formulas[0].values, candidates: combine(formulas, factors), columns: C, loss: null };
+  return {
+    shape,
+    truth: formulas[0].values,
+    candidates: combine(formulas, factors),
+    columns: C,
+    loss: null,
+  };
 }
 
 /** Every formula times every factor, and times two factors where the formula is right. */
@@ -121,7 +146,9 @@ function combine(formulas, factors) {
       const scaled = values.map((v) => v * factor);
       products.push({ mistakes: [...mistakes, ...named], remark, values: scaled });
       if (mistakes.length || !named.length) continue;
-      for (const [other, alsoNamed] of factors.slice(factors.findIndex(([f]) => f === factor) + 1)) {
+      for (const [other, alsoNamed] of factors.slice(
+        factors.findIndex(([f]) => f === factor) + 1,
+      )) {
         const both = scaled.map((v) => v * other);
         products.push({ mistakes: [...named, ...alsoNamed], remark, values: both });
       }
@@ -136,21 +163,40 @@ function jacobianReading(problem, { temperature: T, row }) {
   for (const [number, matrix, remark] of jacobians(problem)) {
     formulas.push({ mistakes: number ? [number] : [remark], values: matrix.flat() });
   }
-  const factors = [[1, []], [-1, [21]]];
+  const factors = [
+    [1, []],
+    [-1, [21]],
+  ];
   if (T !== 1) factors.push([T, [22]]);
-  return { shape: `Jacobian of row ${row}`, truth, candidates: combine(formulas, factors), columns: problem.x.length };
+  return {
+    shape: `Jacobian of row ${row}`,
+    truth,
+    candidates: combine(formulas, factors),
+    columns: problem.x.length,
+  };
 }
 
 function lossReading(batch, problem) {
   const { classWeight, reduction, logits, targets, temperature, mask } = problem;
-  const options = { temperature, mask, classWeight, reduction: reduction === "none" ? "mean" : reduction };
+  const options = {
+    temperature,
+    mask,
+    classWeight,
+    reduction: reduction === "none" ? "mean" : reduction,
+  };
   const truth = crossEntropyBatch(logits, targets, options).loss;
-  const weight = classWeight ? batch.reduce((s, { m }) => s + m.reduce((a, b) => a + b, 0), 0) : batch.length;
+  const weight = classWeight
+    ? batch.reduce((s, { m }) => s + m.reduce((a, b) => a + b, 0), 0)
+    : batch.length;
   const divisor = options.reduction === "mean" ? weight : 1;
   const sum = (list) => list.reduce((a, b) => a + b, 0) / divisor;
   const formulas = [{ mistakes: [], values: [truth] }];
-  for (const [number, rows] of losses(batch)) formulas.push({ mistakes: [number], values: [sum(rows)] });
-  const factors = [[1, []], [-1, [21]]];
+  for (const [number, rows] of losses(batch))
+    formulas.push({ mistakes: [number], values: [sum(rows)] });
+  const factors = [
+    [1, []],
+    [-1, [21]],
+  ];
   if (batch.length > 1 && divisor !== 1) {
     factors.push([divisor, [18]]);
     if (classWeight) factors.push([divisor / batch.length, [20]]);
@@ -171,7 +217,10 @@ function flattenedReading(batch) {
       return Math.floor(i / C) === Math.floor(j / C) ? (i === j ? a : 0) - a * b : 0;
     }),
   );
-  const candidates = [{ mistakes: [3], values }, { mistakes: [], values: blocks }];
+  const candidates = [
+    { mistakes: [3], values },
+    { mistakes: [], values: blocks },
+  ];
   return { shape: "Jacobian of the flattened batch", truth: blocks, candidates, columns: p.length };
 }
 
@@ -181,28 +230,54 @@ function fits(pasted, values) {
   const scale = Math.max(0, ...values.filter(Number.isFinite).map(Math.abs));
   return pasted.every(({ value, half }, i) => {
     const wanted = values[i];
-    if (Number.isNaN(value) || Number.isNaN(wanted)) return Number.isNaN(value) && Number.isNaN(wanted);
+    if (Number.isNaN(value) || Number.isNaN(wanted))
+      return Number.isNaN(value) && Number.isNaN(wanted);
     if (!Number.isFinite(value) || !Number.isFinite(wanted)) return value === wanted;
     return Math.abs(value - wanted) <= 1.02 * half + RELATIVE * scale;
   });
 }
 
 function same(a, b) {
-  return fits(a.map((value) => ({ value, half: 0 })), b) && fits(b.map((value) => ({ value, half: 0 })), a);
+  return (
+    fits(
+      a.map((value) => ({ value, half: 0 })),
+      b,
+    ) &&
+    fits(
+      b.map((value) => ({ value, half: 0 })),
+      a,
+    )
+  );
 }
 
 function judge(pasted, reading) {
   const { truth, candidates, shape } = reading;
-  const resolved = pasted.some(({ half }) => half <= 0.02 * Math.max(...truth.map(Math.abs), 1e-300));
+  const resolved = pasted.some(
+    ({ half }) => half <= 0.02 * Math.max(...truth.map(Math.abs), 1e-300),
+  );
   const right = candidates.find(({ mistakes }) => !mistakes.length);
   const remarks = candidates.filter(({ mistakes, remark }) => !mistakes.length && remark);
-  const base = { shape, expected: truth, got: pasted.map(({ value }) => value), columns: reading.columns, resolved };
+  const base = {
+    shape,
+    expected: truth,
+    got: pasted.map(({ value }) => value),
+    columns: reading.columns,
+    resolved,
+  };
   const agreed = [right, ...remarks].find((candidate) => fits(pasted, candidate.values));
   if (agreed) {
     const blind = candidates.filter((c) => c.mistakes.length === 1 && fits(pasted, c.values));
-    return { ...base, verdict: "right", remark: agreed.remark, findings: [], blind: numbers(blind) };
+    return {
+      ...base,
+      verdict: "right",
+      remark: agreed.remark,
+      findings: [],
+      blind: numbers(blind),
+    };
   }
-  const hits = candidates.filter((c) => c.mistakes.length && !same(c.values, truth) && fits(pasted, c.values));
+  const hits = candidates.filter(
+    (c) => c.mistakes.length && !same(c.values, truth) && fits(pasted, c.values),
+  );
   if (hits.length) {
     const fewest = Math.min(...hits.map(({ mistakes }) => mistakes.length));
     const findings = distinct(hits.filter(({ mistakes }) => mistakes.length === fewest));
@@ -212,7 +287,9 @@ function judge(pasted, reading) {
 }
 
 function numbers(candidates) {
-  return [...new Set(candidates.map(({ mistakes }) => mistakes[0]))].filter((n) => typeof n === "number").sort((a, b) => a - b);
+  return [...new Set(candidates.map(({ mistakes }) => mistakes[0]))]
+    .filter((n) => typeof n === "number")
+    .sort((a, b) => a - b);
 }
 
 function distinct(hits) {
@@ -235,7 +312,9 @@ function structure({ got, expected, columns }) {
       return { structure: "noise", quantum: quantum(got) };
     }
   }
-  const wrong = got.map((v, i) => !(Math.abs(v - expected[i]) <= 1e-3 * Math.max(...expected.map(Math.abs))));
+  const wrong = got.map(
+    (v, i) => !(Math.abs(v - expected[i]) <= 1e-3 * Math.max(...expected.map(Math.abs))),
+  );
   const rows = new Set();
   const classes = new Set();
   wrong.forEach((bad, i) => {
@@ -243,7 +322,12 @@ function structure({ got, expected, columns }) {
     rows.add(Math.floor(i / columns));
     classes.add(i % columns);
   });
-  return { structure: "cells", rows: [...rows], classes: [...classes], cells: wrong.filter(Boolean).length };
+  return {
+    structure: "cells",
+    rows: [...rows],
+    classes: [...classes],
+    cells: wrong.filter(Boolean).length,
+  };
 }
 
 /** The unit that all numbers are multiples of: one ULP of a float32 loss over 2h, h a power of ten. */

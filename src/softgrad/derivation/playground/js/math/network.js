@@ -59,7 +59,10 @@ export function logitsAt(network, point, activation) {
 
 /** Mean loss, share of points that are classified right, and the gradient by every parameter. */
 export function lossAndGrad(network, points, activation) {
-  const grad = network.map(({ W, b }) => ({ W: W.map((line) => line.map(() => 0)), b: b.map(() => 0) }));
+  const grad = network.map(({ W, b }) => ({
+    W: W.map((line) => line.map(() => 0)),
+    b: b.map(() => 0),
+  }));
   let loss = 0;
   let right = 0;
   for (const { x, y, c } of points) {
@@ -99,7 +102,14 @@ export function descend(network, grad, rate) {
 
 /** Data sets to begin with; every one lies in [-1, 1] x [-1, 1]. */
 export const DATA_SETS = {
-  blobs: (next) => scatter(3, 26, next, (c) => [0.55 * Math.cos(2.1 * c + 0.5), 0.55 * Math.sin(2.1 * c + 0.5)], 0.3),
+  blobs: (next) =>
+    scatter(
+      3,
+      26,
+      next,
+      (c) => [0.55 * Math.cos(2.1 * c + 0.5), 0.55 * Math.sin(2.1 * c + 0.5)],
+      0.3,
+    ),
   moons: (next) =>
     along(2, 40, next, 0.12, (t, c) =>
       c === 0

@@ -44,7 +44,9 @@ export function parseRows(text) {
     .filter((numbers) => numbers.length);
   // All are shown to as many decimals as the longest: NumPy writes 0. and 0.5 beside 0.12345678.
   const decimals = Math.max(0, ...rows.flat().map(decimalsOf));
-  return rows.map((numbers) => numbers.map((number) => ({ value: valueOf(number), half: halfUnit(number, decimals) })));
+  return rows.map((numbers) =>
+    numbers.map((number) => ({ value: valueOf(number), half: halfUnit(number, decimals) })),
+  );
 }
 
 /** A batch of logits: rows of the same length, 2 to 20 finite numbers each. */

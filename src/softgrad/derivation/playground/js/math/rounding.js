@@ -6,8 +6,18 @@
 /** Significant bits, the exponent of the smallest normal number, the largest finite number. */
 export const FORMATS = {
   float64: { bits: 53, exponent: -1022, largest: Number.MAX_VALUE, overflow: 709.782712893384 },
-  float32: { bits: 24, exponent: -126, largest: 3.4028234663852886e38, overflow: 88.72283905206835 },
-  bfloat16: { bits: 8, exponent: -126, largest: 3.3895313892515355e38, overflow: 88.72283905206835 },
+  float32: {
+    bits: 24,
+    exponent: -126,
+    largest: 3.4028234663852886e38,
+    overflow: 88.72283905206835,
+  },
+  bfloat16: {
+    bits: 8,
+    exponent: -126,
+    largest: 3.3895313892515355e38,
+    overflow: 88.72283905206835,
+  },
   float16: { bits: 11, exponent: -14, largest: 65504, overflow: 11.09 },
 };
 

@@ -95,7 +95,13 @@ export function massesOf(target, classes, classWeight = null) {
 export function crossEntropyBatch(
   logits,
   targets,
-  { temperature = 1, mask = null, classWeight = null, sampleWeight = null, reduction = "mean" } = {},
+  {
+    temperature = 1,
+    mask = null,
+    classWeight = null,
+    sampleWeight = null,
+    reduction = "mean",
+  } = {},
 ) {
   const rows = logits.map((x) => softmaxRow(x, { temperature, mask }));
   const masses = logits.map((x, n) => massesOf(targets[n], x.length, classWeight));

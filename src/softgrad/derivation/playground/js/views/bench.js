@@ -40,8 +40,14 @@ export function benchView(store, announce) {
   // --- One line a class ---------------------------------------------------------------------------
 
   function line(c) {
-    const look = () => store.get().i !== c && store.set({ i: c, ...(store.get().j === c ? { j: store.get().i } : {}) });
-    const name = h("button", { type: "button", class: "class-name", onclick: () => chooseTarget(c) });
+    const look = () =>
+      store.get().i !== c &&
+      store.set({ i: c, ...(store.get().j === c ? { j: store.get().i } : {}) });
+    const name = h("button", {
+      type: "button",
+      class: "class-name",
+      onclick: () => chooseTarget(c),
+    });
     const share = numberField(`Target probability of class ${c}`, {
       get: () => store.get().dist[store.get().row][c],
       set: (v) => {
@@ -51,8 +57,18 @@ export function benchView(store, announce) {
       accept: (v) => v >= 0 && v < Infinity,
       className: "share",
     });
-    const logit = numberField(`Logit of class ${c}`, { get: () => model.x[c], set: (v) => setLogit(c, v), className: "logit" });
-    const track = h("div", { class: "track" }, h("i", { class: "zero" }), h("i", { class: "arm" }), h("i", { class: "knob" }));
+    const logit = numberField(`Logit of class ${c}`, {
+      get: () => model.x[c],
+      set: (v) => setLogit(c, v),
+      className: "logit",
+    });
+    const track = h(
+      "div",
+      { class: "track" },
+      h("i", { class: "zero" }),
+      h("i", { class: "arm" }),
+      h("i", { class: "knob" }),
+    );
     const trackSlider = makeSlider(track, {
       label: `Logit of class ${c}`,
       range: () => held ?? rangeOf(model.x),
@@ -60,7 +76,10 @@ export function benchView(store, announce) {
       set: (value, dragged) => {
         const span = held ? held.max - held.min : 0;
         const grain = dragged ? 10 ** Math.floor(Math.log10(span / 100)) : 0;
-        setLogit(c, dragged ? tidy(Math.round(value / grain) * grain) : Number(value.toPrecision(10)));
+        setLogit(
+          c,
+          dragged ? tidy(Math.round(value / grain) * grain) : Number(value.toPrecision(10)),
+        );
       },
       step: 0.1,
       bigStep: 1,
@@ -95,28 +114,49 @@ export function benchView(store, announce) {
     });
     const weight = numberField(`Weight of class ${c}`, {
       get: () => store.get().weights?.[c] ?? 1,
-      set: (v) => store.set({ weights: replaced(store.get().weights ?? model.x.map(() => 1), c, v) }),
+      set: (v) =>
+        store.set({ weights: replaced(store.get().weights ?? model.x.map(() => 1), c, v) }),
       accept: (v) => v >= 0 && v < Infinity,
       className: "weight",
     });
     const element = h(
       "div",
-      { class: "line", role: "group", "aria-label": `Class ${c}`, onpointerenter: look, onfocusin: look },
-      name, share.element, logit.element, track, bar, value,
-      h("label", { class: "part" }, part), weight.element,
+      {
+        class: "line",
+        role: "group",
+        "aria-label": `Class ${c}`,
+        onpointerenter: look,
+        onfocusin: look,
+      },
+      name,
+      share.element,
+      logit.element,
+      track,
+      bar,
+      value,
+      h("label", { class: "part" }, part),
+      weight.element,
     );
     return { element, name, share, logit, track, trackSlider, bar, barSlider, value, part, weight };
   }
 
   function chooseTarget(c) {
     const { index, row, soft, dist } = store.get();
-    if (soft) store.set({ dist: replaced(dist, row, dist[row].map((_, k) => Number(k === c))) });
+    if (soft)
+      store.set({
+        dist: replaced(
+          dist,
+          row,
+          dist[row].map((_, k) => Number(k === c)),
+        ),
+      });
     else store.set({ index: replaced(index, row, c) });
   }
 
   function showLine(parts, c, state, range) {
     const { x, p, y, row } = model;
-    const at = (v) => ((Math.min(range.max, Math.max(range.min, v)) - range.min) / (range.max - range.min)) * 100;
+    const at = (v) =>
+      ((Math.min(range.max, Math.max(range.min, v)) - range.min) / (range.max - range.min)) * 100;
     const taking = row.part[c];
     parts.element.classList.toggle("looked-at", state.i === c);
     parts.element.classList.toggle("masked", !taking);
@@ -147,30 +187,62 @@ export function benchView(store, announce) {
   const heading = h(
     "div",
     { class: "line line-head", "aria-hidden": "true" },
-    h("span", { class: "class-name" }, "y"), h("span", { class: "share" }, "y"), h("span", { class: "logit" }, "logit x"),
-    h("span", { class: "track" }, "drag"), h("span", { class: "bar" }, "probability p"), h("span", { class: "p-value" }),
-    h("span", { class: "part" }, "in"), h("span", { class: "weight" }, "w"),
+    h("span", { class: "class-name" }, "y"),
+    h("span", { class: "share" }, "y"),
+    h("span", { class: "logit" }, "logit x"),
+    h("span", { class: "track" }, "drag"),
+    h("span", { class: "bar" }, "probability p"),
+    h("span", { class: "p-value" }),
+    h("span", { class: "part" }, "in"),
+    h("span", { class: "weight" }, "w"),
   );
-  const target = choice("Kind of target", new Map([[false, "Class"], [true, "Soft"]]), (soft) => {
-    const { index, logits, dist } = store.get();
-    // The first time the soft target is the class's one-hot row, so that nothing jumps.
-    const hot = index.map((c) => logits[0].map((_, k) => Number(k === c)));
-    store.set({ soft, dist: soft && !model.state.soft && dist.length !== hot.length ? hot : dist });
-  });
+  const target = choice(
+    "Kind of target",
+    new Map([
+      [false, "Class"],
+      [true, "Soft"],
+    ]),
+    (soft) => {
+      const { index, logits, dist } = store.get();
+      // The first time the soft target is the class's one-hot row, so that nothing jumps.
+      const hot = index.map((c) => logits[0].map((_, k) => Number(k === c)));
+      store.set({
+        soft,
+        dist: soft && !model.state.soft && dist.length !== hot.length ? hot : dist,
+      });
+    },
+  );
   const count = h("output", { class: "count" });
   const resize = (by) => {
     const { logits, mask, weights } = store.get();
     const classes = logits[0].length + by;
     if (classes < 2 || classes > MAX_CLASSES) return;
     const grown = (line) => (by > 0 ? [...line, 0] : line.slice(0, classes));
-    store.set({ logits: logits.map(grown), mask: mask && mask.slice(0, classes), weights: weights && weights.slice(0, classes) });
+    store.set({
+      logits: logits.map(grown),
+      mask: mask && mask.slice(0, classes),
+      weights: weights && weights.slice(0, classes),
+    });
     announce(plural(classes, "class").replace("classs", "classes"));
   };
-  const fewer = h("button", { type: "button", class: "round", "aria-label": "One class fewer", onclick: () => resize(-1) }, "−");
-  const more = h("button", { type: "button", class: "round", "aria-label": "One class more", onclick: () => resize(1) }, "+");
+  const fewer = h(
+    "button",
+    { type: "button", class: "round", "aria-label": "One class fewer", onclick: () => resize(-1) },
+    "−",
+  );
+  const more = h(
+    "button",
+    { type: "button", class: "round", "aria-label": "One class more", onclick: () => resize(1) },
+    "+",
+  );
 
   const slide = h("input", {
-    type: "range", min: -1, max: 1.3, step: 0.01, "aria-label": "Temperature", list: "temperature-one",
+    type: "range",
+    min: -1,
+    max: 1.3,
+    step: 0.01,
+    "aria-label": "Temperature",
+    list: "temperature-one",
     oninput: () => {
       const value = Number(slide.value);
       store.set({ temperature: Math.abs(value) < 0.02 ? 1 : Number((10 ** value).toPrecision(3)) });
@@ -183,7 +255,8 @@ export function benchView(store, announce) {
   });
 
   const extras = h("button", {
-    type: "button", class: "quiet",
+    type: "button",
+    class: "quiet",
     onclick: () => {
       shown = !shown;
       if (!shown) store.set({ mask: null, weights: null });
@@ -193,17 +266,28 @@ export function benchView(store, announce) {
   let shown = false;
 
   const rowPicker = h("div", { class: "rows" });
-  const pasteBox = h("textarea", { rows: 4, "aria-label": "A batch of logits", placeholder: "2.0 1.0 0.1\n0.3 2.5 −1\n…or a NumPy array" });
+  const pasteBox = h("textarea", {
+    rows: 4,
+    "aria-label": "A batch of logits",
+    placeholder: "2.0 1.0 0.1\n0.3 2.5 −1\n…or a NumPy array",
+  });
   const pasteError = h("p", { class: "error", role: "alert" });
   const paste = h(
     "details",
     { class: "paste-batch" },
     h("summary", {}, "Paste a batch"),
-    h("p", { class: "note" }, "One row a line, 2 to 20 numbers each; brackets, commas and tensor(…) are understood."),
+    h(
+      "p",
+      { class: "note" },
+      "One row a line, 2 to 20 numbers each; brackets, commas and tensor(…) are understood.",
+    ),
     pasteBox,
-    h("div", { class: "actions" },
+    h(
+      "div",
+      { class: "actions" },
       h("button", { type: "button", class: "primary", onclick: () => load() }, "Use these"),
-      pasteError),
+      pasteError,
+    ),
   );
   function load() {
     try {
@@ -230,7 +314,12 @@ export function benchView(store, announce) {
   const dropRow = () => {
     const { logits, index, dist, row } = store.get();
     const without = (rows) => rows.filter((_, n) => n !== row);
-    store.set({ logits: without(logits), index: without(index), dist: without(dist), row: Math.max(0, row - 1) });
+    store.set({
+      logits: without(logits),
+      index: without(index),
+      dist: without(dist),
+      row: Math.max(0, row - 1),
+    });
   };
 
   function showRows(state) {
@@ -238,12 +327,38 @@ export function benchView(store, announce) {
     const step = (by) => store.set({ row: (state.row + by + rows) % rows });
     const parts = [];
     if (rows > 1) {
-      const focused = rowPicker.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+      const focused = rowPicker.contains(document.activeElement)
+        ? document.activeElement.dataset.act
+        : null;
       parts.push(
-        h("button", { type: "button", class: "round", "data-act": "back", "aria-label": "Previous row", onclick: () => step(-1) }, "‹"),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "round",
+            "data-act": "back",
+            "aria-label": "Previous row",
+            onclick: () => step(-1),
+          },
+          "‹",
+        ),
         h("span", { class: "row-name" }, `row ${state.row} of ${rows}`),
-        h("button", { type: "button", class: "round", "data-act": "on", "aria-label": "Next row", onclick: () => step(1) }, "›"),
-        h("button", { type: "button", class: "quiet", "data-act": "drop", onclick: dropRow }, "Remove row"),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "round",
+            "data-act": "on",
+            "aria-label": "Next row",
+            onclick: () => step(1),
+          },
+          "›",
+        ),
+        h(
+          "button",
+          { type: "button", class: "quiet", "data-act": "drop", onclick: dropRow },
+          "Remove row",
+        ),
       );
       queueMicrotask(() => focused && rowPicker.querySelector(`[data-act="${focused}"]`)?.focus());
     }
@@ -255,17 +370,40 @@ export function benchView(store, announce) {
   const element = h(
     "section",
     { class: "card bench", id: "bench", "aria-labelledby": "bench-title" },
-    h("header", { class: "card-head bench-head" },
+    h(
+      "header",
+      { class: "card-head bench-head" },
       h("h2", { id: "bench-title" }, "Logits to probabilities"),
-      h("div", { class: "stepper", role: "group", "aria-label": "Number of classes" }, fewer, count, more)),
+      h(
+        "div",
+        { class: "stepper", role: "group", "aria-label": "Number of classes" },
+        fewer,
+        count,
+        more,
+      ),
+    ),
     rowPicker,
     heading,
     list,
     warning,
-    h("div", { class: "bench-foot" },
-      h("div", { class: "field" }, h("span", { class: "label" }, "Temperature"), slide, temperature.element),
-      h("div", { class: "field" }, h("span", { class: "label" }, "Target"), target.element, extras)),
-    h("div", { class: "batch-tools" }, h("button", { type: "button", class: "quiet", onclick: addRow }, "Add a row"), paste),
+    h(
+      "div",
+      { class: "bench-foot" },
+      h(
+        "div",
+        { class: "field" },
+        h("span", { class: "label" }, "Temperature"),
+        slide,
+        temperature.element,
+      ),
+      h("div", { class: "field" }, h("span", { class: "label" }, "Target"), target.element, extras),
+    ),
+    h(
+      "div",
+      { class: "batch-tools" },
+      h("button", { type: "button", class: "quiet", onclick: addRow }, "Add a row"),
+      paste,
+    ),
   );
 
   function update(next) {
@@ -273,7 +411,10 @@ export function benchView(store, announce) {
     const { state, classes } = model;
     if (lines.length !== classes) {
       lines = Array.from({ length: classes }, (_, c) => line(c));
-      fill(list, lines.map((parts) => parts.element));
+      fill(
+        list,
+        lines.map((parts) => parts.element),
+      );
     }
     if (state.mask || state.weights) shown = true;
     element.classList.toggle("with-extras", shown);
@@ -281,7 +422,7 @@ export function benchView(store, announce) {
     const range = held ?? rangeOf(model.x);
     lines.forEach((parts, c) => showLine(parts, c, state, range));
     showRows(state);
-    fill(count, `${classes} classes`);
+    fill(count, String(classes), h("span", { class: "word" }, " classes"));
     fewer.disabled = classes <= 2;
     more.disabled = classes >= MAX_CLASSES;
     if (document.activeElement !== slide) slide.value = Math.log10(state.temperature);
@@ -302,6 +443,7 @@ function warningText({ state, refused, y }) {
     return `The target gives weight to a masked class${where}: its probability is 0, the loss infinite. The library refuses such a target.`;
   }
   const sum = y.reduce((a, b) => a + b, 0);
-  if (state.soft && Math.abs(sum - 1) > 1e-9) return `The target sums to ${num(sum)}, not to 1. The loss takes it as it is.`;
+  if (state.soft && Math.abs(sum - 1) > 1e-9)
+    return `The target sums to ${num(sum)}, not to 1. The loss takes it as it is.`;
   return "";
 }

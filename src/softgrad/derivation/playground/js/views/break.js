@@ -11,16 +11,34 @@ export function breakView(store, announce) {
       const { breaks } = store.get();
       const on = breaks.includes(entry.id);
       // A number has one format: the two exclude each other.
-      const others = breaks.filter((id) => id !== entry.id && !(entry.id.startsWith("float") && id.startsWith("float")));
+      const others = breaks.filter(
+        (id) => id !== entry.id && !(entry.id.startsWith("float") && id.startsWith("float")),
+      );
       store.set({ breaks: on ? others : [...others, entry.id] });
     };
-    const button = h("button", { type: "button", role: "switch", class: "toggle", "aria-label": entry.title, onclick: flip }, h("i", {}));
+    const button = h(
+      "button",
+      { type: "button", role: "switch", class: "toggle", "aria-label": entry.title, onclick: flip },
+      h("i", {}),
+    );
     const text = h("p", { class: "symptom" });
     const why = h("p", { class: "note" }, entry.why);
-    const show = h("button", { type: "button", class: "quiet", onclick: () => demonstrate(entry) }, "Show me");
+    const show = h(
+      "button",
+      { type: "button", class: "quiet", onclick: () => demonstrate(entry) },
+      "Show me",
+    );
     const element = h(
-      "div", { class: "break" },
-      h("div", { class: "break-head" }, button, h("h3", { onclick: flip }, entry.title), entry.number && h("span", { class: "tag" }, `mistake ${entry.number}`), show),
+      "div",
+      { class: "break" },
+      h(
+        "div",
+        { class: "break-head" },
+        button,
+        h("h3", { onclick: flip }, entry.title),
+        entry.number && h("span", { class: "tag" }, `mistake ${entry.number}`),
+        show,
+      ),
       h("div", { class: "break-body" }, text, why),
     );
     return { entry, button, text, element };
@@ -30,31 +48,66 @@ export function breakView(store, announce) {
     const { breaks } = store.get();
     const kept = breaks.filter((other) => other === id);
     store.set({
-      ...structuredClone(show), dist: [], soft: false, row: 0, temperature: 1, mask: null, weights: null,
+      ...structuredClone(show),
+      dist: [],
+      soft: false,
+      row: 0,
+      temperature: 1,
+      mask: null,
+      weights: null,
       breaks: kept.length ? kept : [id],
     });
     announce(`${title}: an example is shown.`);
   }
 
   const body = h("tbody", {});
-  const table = h("table", { class: "grid compare" },
-    h("thead", {},
-      h("tr", {}, h("th", { rowspan: 2, scope: "col" }, "class"), h("th", { colspan: 2, scope: "colgroup" }, "p"), h("th", { colspan: 2, scope: "colgroup" }, "∂L/∂x")),
-      h("tr", {}, ["right", "broken", "right", "broken"].map((t) => h("th", { scope: "col" }, t)))),
-    body);
+  const table = h(
+    "table",
+    { class: "grid compare" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { rowspan: 2, scope: "col" }, "class"),
+        h("th", { colspan: 2, scope: "colgroup" }, "p"),
+        h("th", { colspan: 2, scope: "colgroup" }, "∂L/∂x"),
+      ),
+      h(
+        "tr",
+        {},
+        ["right", "broken", "right", "broken"].map((t) => h("th", { scope: "col" }, t)),
+      ),
+    ),
+    body,
+  );
   const figures = h("div", { class: "versus" });
   const maps = h("div", { class: "maps", role: "group", "aria-label": "The two Jacobians" });
-  const result = card("broken", "What comes out", null, figures, h("div", { class: "scroll" }, table), maps);
+  const result = card(
+    "broken",
+    "What comes out",
+    null,
+    figures,
+    h("div", { class: "scroll" }, table),
+    maps,
+  );
   const element = h(
-    "div", { class: "stack" },
-    card("breaks", "Break it on purpose", "Each switch is a line that people really write. Turn it on and move the logits; “Show me” sets an example.", toggles.map((t) => t.element)),
+    "div",
+    { class: "stack" },
+    card(
+      "breaks",
+      "Break it on purpose",
+      "Each switch is a line that people really write. Turn it on and move the logits; “Show me” sets an example.",
+      toggles.map((t) => t.element),
+    ),
     result,
   );
 
   function update(model) {
     const { state, p, grad, jacobian, loss, classes, row } = model;
     const broken = computeBroken(model);
-    const mine = broken[state.row];
+    const mine = state.breaks.length ? broken[state.row] : model;
     for (const { entry, button, text, element: box } of toggles) {
       const on = state.breaks.includes(entry.id);
       attributes(button, { "aria-checked": String(on) });
@@ -63,28 +116,67 @@ export function breakView(store, announce) {
       box.classList.toggle("seen", on && seen);
       fill(text, on ? words : "");
     }
-    const differs = (a, b) => !(Math.abs(a - b) <= 1e-3 * Math.max(Math.abs(b), 1e-30)) && !(Number.isNaN(a) && Number.isNaN(b));
+    const differs = (a, b) =>
+      !(Math.abs(a - b) <= 1e-3 * Math.max(Math.abs(b), 1e-30)) &&
+      !(Number.isNaN(a) && Number.isNaN(b));
     fill(
       body,
       Array.from({ length: classes }, (_, c) =>
-        h("tr", { class: row.part[c] ? "" : "masked" }, h("th", { scope: "row" }, String(c)),
-          h("td", {}, fixed(p[c], 4)), h("td", { class: differs(mine.p[c], p[c]) ? "off" : "" }, fixed(mine.p[c], 4)),
-          h("td", {}, signed(grad[c], 4)), h("td", { class: differs(mine.grad[c], grad[c]) ? "off" : "" }, signed(mine.grad[c], 4)))),
-      h("tr", { class: "total" }, h("th", { scope: "row" }, "sum"),
+        h(
+          "tr",
+          { class: row.part[c] ? "" : "masked" },
+          h("th", { scope: "row" }, String(c)),
+          h("td", {}, fixed(p[c], 4)),
+          h("td", { class: differs(mine.p[c], p[c]) ? "off" : "" }, fixed(mine.p[c], 4)),
+          h("td", {}, signed(grad[c], 4)),
+          h("td", { class: differs(mine.grad[c], grad[c]) ? "off" : "" }, signed(mine.grad[c], 4)),
+        ),
+      ),
+      h(
+        "tr",
+        { class: "total" },
+        h("th", { scope: "row" }, "sum"),
         ...[p, mine.p, grad, mine.grad].map((list) => {
           const sum = list.reduce((a, b) => a + b, 0);
           return h("td", {}, Math.abs(sum) < 1e-12 ? "0" : fixed(sum, 4));
-        })),
+        }),
+      ),
     );
     const figure = (label, right, wrong) =>
-      h("div", { class: differs(wrong, right) ? "off" : "" }, h("span", { class: "label" }, label), h("b", {}, num(wrong)), h("span", { class: "unit" }, differs(wrong, right) ? `instead of ${num(right)}` : "as it should be"));
+      h(
+        "div",
+        { class: differs(wrong, right) ? "off" : "" },
+        h("span", { class: "label" }, label),
+        h("b", {}, num(wrong)),
+        h(
+          "span",
+          { class: "unit" },
+          differs(wrong, right) ? `instead of ${num(right)}` : "as it should be",
+        ),
+      );
     const rowSums = mine.jacobian.map((line) => line.reduce((a, b) => a + b, 0));
-    const worstSum = rowSums.reduce((a, b) => (Number.isNaN(a) || Math.abs(a) > Math.abs(b) ? a : b));
+    const worstSum = rowSums.reduce((a, b) =>
+      Number.isNaN(a) || Math.abs(a) > Math.abs(b) ? a : b,
+    );
     fill(
       figures,
       figure("Loss", loss, mine.loss),
-      figure("Σ p of the row", 1, mine.p.reduce((a, b) => a + b, 0)),
-      h("div", { class: Math.abs(worstSum) > 1e-3 || Number.isNaN(worstSum) ? "off" : "" }, h("span", { class: "label" }, "Σ of a Jacobian row"), h("b", {}, Math.abs(worstSum) < 1e-12 ? "0" : power(worstSum)), h("span", { class: "unit" }, Math.abs(worstSum) > 1e-3 || Number.isNaN(worstSum) ? "instead of 0" : "as it should be")),
+      figure(
+        "Σ p of the row",
+        1,
+        mine.p.reduce((a, b) => a + b, 0),
+      ),
+      h(
+        "div",
+        { class: Math.abs(worstSum) > 1e-3 || Number.isNaN(worstSum) ? "off" : "" },
+        h("span", { class: "label" }, "Σ of a Jacobian row"),
+        h("b", {}, Math.abs(worstSum) < 1e-12 ? "0" : power(worstSum)),
+        h(
+          "span",
+          { class: "unit" },
+          Math.abs(worstSum) > 1e-3 || Number.isNaN(worstSum) ? "instead of 0" : "as it should be",
+        ),
+      ),
     );
     fill(maps, map("right", jacobian), map("broken", mine.jacobian));
   }
@@ -93,6 +185,24 @@ export function breakView(store, announce) {
 
 function map(title, matrix) {
   const largest = Math.max(...matrix.flat().map((v) => (Number.isFinite(v) ? Math.abs(v) : 0)));
-  const cells = matrix.flat().map((v) => h("i", { style: `--heat: ${heat(v, largest)}`, class: Number.isFinite(v) ? "" : "nan" }));
-  return h("figure", {}, h("div", { class: "map", role: "img", "aria-label": `Jacobian, ${title}`, style: `--n: ${matrix.length}` }, cells), h("figcaption", {}, `Jacobian, ${title}`));
+  const cells = matrix
+    .flat()
+    .map((v) =>
+      h("i", { style: `--heat: ${heat(v, largest)}`, class: Number.isFinite(v) ? "" : "nan" }),
+    );
+  return h(
+    "figure",
+    {},
+    h(
+      "div",
+      {
+        class: "map",
+        role: "img",
+        "aria-label": `Jacobian, ${title}`,
+        style: `--n: ${matrix.length}`,
+      },
+      cells,
+    ),
+    h("figcaption", {}, `Jacobian, ${title}`),
+  );
 }

@@ -22,14 +22,25 @@ export async function copyText(text) {
 export function copyView(store, announce) {
   const language = choice("Language", LANGUAGES, (value) => store.set({ language: value }));
   const code = h("code", {});
-  const button = h("button", { type: "button", class: "primary", onclick: async () => {
-    const done = await copyText(code.textContent);
-    fill(button, done ? "Copied" : "Select and copy");
-    announce(done ? "Copied." : "The clipboard is closed to this page; select the text and copy it.");
-    setTimeout(() => fill(button, "Copy"), 1600);
-  } }, "Copy");
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "primary",
+      onclick: async () => {
+        const done = await copyText(code.textContent);
+        fill(button, done ? "Copied" : "Select and copy");
+        announce(
+          done ? "Copied." : "The clipboard is closed to this page; select the text and copy it.",
+        );
+        setTimeout(() => fill(button, "Copy"), 1600);
+      },
+    },
+    "Copy",
+  );
   const element = card(
-    "copy", "Copy as code",
+    "copy",
+    "Copy as code",
     "The numbers on the bench, with temperature, mask and weights, ready to run. The mean over the batch is taken as the library takes it.",
     h("div", { class: "controls wrap" }, language.element, button),
     h("pre", { class: "code", tabindex: 0, "aria-label": "Code" }, code),

@@ -16,18 +16,54 @@ function bindings(model) {
     x_i: [`x${sub(i)}`, num(x[i]), `the logit of class ${i}, as you set it`],
     x_j: [`x${sub(j)}`, num(x[j]), `the logit of class ${j}, as you set it`],
     z_i: [`z${sub(i)}`, num(row.z[i]), `x${sub(i)} / T, the logit divided by the temperature`],
-    z_j: ["z", row.z.map((v) => num(v)).join(", "), "the logits divided by the temperature; the sum runs over all of them"],
-    T: ["T", num(temperature), temperature === 1 ? "the temperature; 1 changes nothing" : temperature > 1 ? "the temperature; above 1 it flattens p" : "the temperature; below 1 it sharpens p"],
-    m: ["m", num(row.max), `the largest z, that of class ${row.at}; subtracted so that no exponential overflows, and it cancels`],
-    sum: ["Σ", num(1 + row.others), "the sum of the exponentials: 1 for the largest logit, and the rest"],
-    d: [`∂p${sub(i)}/∂x${sub(j)}`, num(jacobian[i][j]), `how p${sub(i)} moves when x${sub(j)} rises`],
-    delta: [`δ${sub(i)}${sub(j)}`, i === j ? "1" : "0", i === j ? "1, since i = j" : "0, since i ≠ j"],
+    z_j: [
+      "z",
+      row.z.map((v) => num(v)).join(", "),
+      "the logits divided by the temperature; the sum runs over all of them",
+    ],
+    T: [
+      "T",
+      num(temperature),
+      temperature === 1
+        ? "the temperature; 1 changes nothing"
+        : temperature > 1
+          ? "the temperature; above 1 it flattens p"
+          : "the temperature; below 1 it sharpens p",
+    ],
+    m: [
+      "m",
+      num(row.max),
+      `the largest z, that of class ${row.at}; subtracted so that no exponential overflows, and it cancels`,
+    ],
+    sum: [
+      "Σ",
+      num(1 + row.others),
+      "the sum of the exponentials: 1 for the largest logit, and the rest",
+    ],
+    d: [
+      `∂p${sub(i)}/∂x${sub(j)}`,
+      num(jacobian[i][j]),
+      `how p${sub(i)} moves when x${sub(j)} rises`,
+    ],
+    delta: [
+      `δ${sub(i)}${sub(j)}`,
+      i === j ? "1" : "0",
+      i === j ? "1, since i = j" : "0, since i ≠ j",
+    ],
     L: ["L", num(loss), "the cross-entropy, in nats"],
-    y_c: ["y", y.map((v) => num(v)).join(", "), state.soft ? "the soft target" : `the target: 1 at class ${target}, 0 elsewhere`],
+    y_c: [
+      "y",
+      y.map((v) => num(v)).join(", "),
+      state.soft ? "the soft target" : `the target: 1 at class ${target}, 0 elsewhere`,
+    ],
     y_i: [`y${sub(i)}`, num(y[i]), `the target's share of class ${i}`],
     w_c: ["w", (weights ?? x.map(() => 1)).map((v) => num(v)).join(", "), "the class weights"],
     w_i: [`w${sub(i)}`, num(weights?.[i] ?? 1), `the weight of class ${i}`],
-    logp: ["log p", row.logP.map((v) => num(v)).join(", "), "the log-probabilities, z − m − log Σ, never the logarithm of a rounded p"],
+    logp: [
+      "log p",
+      row.logP.map((v) => num(v)).join(", "),
+      "the log-probabilities, z − m − log Σ, never the logarithm of a rounded p",
+    ],
     Y: ["Y", num(mass), "the mass of the target, Σ w y"],
     m_i: [`w${sub(i)}y${sub(i)}`, num(masses[i]), `the target's weighted share of class ${i}`],
     g: [`∂L/∂x${sub(i)}`, num(grad[i]), `how the loss moves when x${sub(i)} rises`],
@@ -39,82 +75,226 @@ export function formulaView() {
   let active = null;
 
   const sym = (key, ...content) =>
-    h("button", {
-      type: "button", class: "sym", "data-sym": key,
-      onpointerenter: () => point(key), onpointerleave: () => point(null),
-      onfocus: () => point(key), onblur: () => point(null),
-      onclick: () => point(key),
-    }, ...content);
+    h(
+      "button",
+      {
+        type: "button",
+        class: "sym",
+        "data-sym": key,
+        onpointerenter: () => point(key),
+        onpointerleave: () => point(null),
+        onfocus: () => point(key),
+        onblur: () => point(null),
+        onclick: () => point(key),
+      },
+      ...content,
+    );
   const bound = (key, ...content) =>
-    h("span", { class: "bound", "data-sym": key, onpointerenter: () => point(key), onpointerleave: () => point(null) }, ...content);
-  const v = (letter, below, above) => [h("var", {}, letter), below && h("sub", {}, below), above && h("sup", {}, above)];
-  const frac = (top, bottom) => h("span", { class: "frac" }, h("span", { class: "num" }, top), h("span", { class: "den" }, bottom));
+    h(
+      "span",
+      {
+        class: "bound",
+        "data-sym": key,
+        onpointerenter: () => point(key),
+        onpointerleave: () => point(null),
+      },
+      ...content,
+    );
+  const v = (letter, below, above) => [
+    h("var", {}, letter),
+    below && h("sub", {}, below),
+    above && h("sup", {}, above),
+  ];
+  const frac = (top, bottom) =>
+    h(
+      "span",
+      { class: "frac" },
+      h("span", { class: "num" }, top),
+      h("span", { class: "den" }, bottom),
+    );
   const op = (text) => h("span", { class: "op" }, text);
   const it = (letter) => h("var", {}, letter);
 
   const symbolic = {
     p: () => [
-      sym("p_i", v("p", it("i"))), op("="),
+      sym("p_i", v("p", it("i"))),
+      op("="),
       frac(
         ["exp(", sym("z_i", v("z", it("i"))), op("−"), sym("m", v("m")), ")"],
-        [sym("sum", h("span", { class: "big" }, "Σ"), h("sub", {}, it("j"))), " exp(", sym("z_j", v("z", it("j"))), op("−"), sym("m", v("m")), ")"],
+        [
+          sym("sum", h("span", { class: "big" }, "Σ"), h("sub", {}, it("j"))),
+          " exp(",
+          sym("z_j", v("z", it("j"))),
+          op("−"),
+          sym("m", v("m")),
+          ")",
+        ],
       ),
-      h("span", { class: "where" }, "with ", sym("z_i", v("z", it("i"))), op("="), sym("x_i", v("x", it("i"))), " / ", sym("T", v("T"))),
+      h(
+        "span",
+        { class: "where" },
+        "with ",
+        sym("z_i", v("z", it("i"))),
+        op("="),
+        sym("x_i", v("x", it("i"))),
+        " / ",
+        sym("T", v("T")),
+      ),
     ],
     J: () => [
-      sym("d", frac(["∂", v("p", it("i"))], ["∂", v("x", it("j"))])), op("="),
-      frac(["1"], [sym("T", v("T"))]), h("span", { class: "thin" }),
-      sym("p_i", v("p", it("i"))), h("span", { class: "thin" }), "(", sym("delta", v("δ", [it("i"), it("j")])), op("−"), sym("p_j", v("p", it("j"))), ")",
+      sym("d", frac(["∂", v("p", it("i"))], ["∂", v("x", it("j"))])),
+      op("="),
+      frac(["1"], [sym("T", v("T"))]),
+      h("span", { class: "thin" }),
+      sym("p_i", v("p", it("i"))),
+      h("span", { class: "thin" }),
+      "(",
+      sym("delta", v("δ", [it("i"), it("j")])),
+      op("−"),
+      sym("p_j", v("p", it("j"))),
+      ")",
     ],
     L: () => [
-      sym("L", v("L")), op("="), op("−"), h("span", { class: "big" }, "Σ"), h("sub", {}, it("c")), h("span", { class: "thin" }),
-      model.state.weights && sym("w_c", v("w", it("c"))), sym("y_c", v("y", it("c"))), h("span", { class: "thin" }),
+      sym("L", v("L")),
+      op("="),
+      op("−"),
+      h("span", { class: "big" }, "Σ"),
+      h("sub", {}, it("c")),
+      h("span", { class: "thin" }),
+      model.state.weights && sym("w_c", v("w", it("c"))),
+      sym("y_c", v("y", it("c"))),
+      h("span", { class: "thin" }),
       sym("logp", "log ", v("p", it("c"))),
     ],
     g: () => [
-      sym("g", frac(["∂", v("L")], ["∂", v("x", it("i"))])), op("="),
-      model.state.temperature !== 1 && [frac(["1"], [sym("T", v("T"))]), h("span", { class: "thin" }), "("],
-      model.mass !== 1 && sym("Y", v("Y")), sym("p_i", v("p", it("i"))), op("−"),
-      model.state.weights && sym("w_i", v("w", it("i"))), sym("y_i", v("y", it("i"))),
+      sym("g", frac(["∂", v("L")], ["∂", v("x", it("i"))])),
+      op("="),
+      model.state.temperature !== 1 && [
+        frac(["1"], [sym("T", v("T"))]),
+        h("span", { class: "thin" }),
+        "(",
+      ],
+      model.mass !== 1 && sym("Y", v("Y")),
+      sym("p_i", v("p", it("i"))),
+      op("−"),
+      model.state.weights && sym("w_i", v("w", it("i"))),
+      sym("y_i", v("y", it("i"))),
       model.state.temperature !== 1 && ")",
     ],
   };
 
   const numeric = {
     p: () => {
-      const { row, p, state: { i } } = model;
-      const e = (k, key) => [h("var", { class: "upright" }, "e"), h("sup", {}, bound(key, num(row.z[k], 3)), op("−"), bound("m", num(row.max, 3)))];
+      const {
+        row,
+        p,
+        state: { i },
+      } = model;
+      const e = (k, key) => [
+        h("var", { class: "upright" }, "e"),
+        h("sup", {}, bound(key, num(row.z[k], 3)), op("−"), bound("m", num(row.max, 3))),
+      ];
       const taking = row.z.map((_, k) => k).filter((k) => row.part[k]);
-      const terms = taking.slice(0, SHOWN).flatMap((k, at) => [at ? op("+") : null, e(k, k === i ? "z_i" : "z_j")]);
-      if (taking.length > SHOWN) terms.push(op("+"), `… ${taking.length - SHOWN} more`);
-      if (!row.part[i]) return [bound("p_i", "0"), h("span", { class: "where" }, `class ${i} is masked`)];
-      return [bound("p_i", fixed(p[i], 4)), op("="), frac(e(i, "z_i"), terms), op("="), frac([num(row.e[i])], [bound("sum", num(1 + row.others))])];
+      const terms = taking
+        .slice(0, SHOWN)
+        .flatMap((k, at) => [at ? [h("wbr"), op("+")] : null, e(k, k === i ? "z_i" : "z_j")]);
+      if (taking.length > SHOWN) terms.push(h("wbr"), op("+"), `… ${taking.length - SHOWN} more`);
+      if (!row.part[i])
+        return [bound("p_i", "0"), h("span", { class: "where" }, `class ${i} is masked`)];
+      return [
+        bound("p_i", fixed(p[i], 4)),
+        op("="),
+        frac(e(i, "z_i"), terms),
+        op("="),
+        frac([num(row.e[i])], [bound("sum", num(1 + row.others))]),
+      ];
     },
     J: () => {
-      const { p, row, jacobian, state: { i, j, temperature } } = model;
-      const scale = temperature === 1 ? null : [frac(["1"], [bound("T", num(temperature))]), h("span", { class: "thin" })];
+      const {
+        p,
+        row,
+        jacobian,
+        state: { i, j, temperature },
+      } = model;
+      const scale =
+        temperature === 1
+          ? null
+          : [frac(["1"], [bound("T", num(temperature))]), h("span", { class: "thin" })];
       if (i === j) {
-        return [bound("d", num(jacobian[i][i])), op("="), scale, bound("p_i", num(p[i])), " (", bound("delta", "1"), op("−"), bound("p_j", num(p[i])), ")",
-          h("span", { class: "where" }, `1 − p = ${num(row.complement[i])}, as the sum of the others`)];
+        return [
+          bound("d", num(jacobian[i][i])),
+          op("="),
+          scale,
+          bound("p_i", num(p[i])),
+          " (",
+          bound("delta", "1"),
+          op("−"),
+          bound("p_j", num(p[i])),
+          ")",
+          h(
+            "span",
+            { class: "where" },
+            `1 − p = ${num(row.complement[i])}, as the sum of the others`,
+          ),
+        ];
       }
-      return [bound("d", num(jacobian[i][j])), op("="), scale, bound("p_i", num(p[i])), " (", bound("delta", "0"), op("−"), bound("p_j", num(p[j])), ")"];
+      return [
+        bound("d", num(jacobian[i][j])),
+        op("="),
+        scale,
+        bound("p_i", num(p[i])),
+        " (",
+        bound("delta", "0"),
+        op("−"),
+        bound("p_j", num(p[j])),
+        ")",
+      ];
     },
     L: () => {
       const { masses, row, loss } = model;
       const parts = masses.map((mass, c) => [mass, c]).filter(([mass]) => mass !== 0);
-      const terms = parts.slice(0, 4).flatMap(([mass, c], at) => [
-        at ? op("−") : op("−"), mass !== 1 && [bound("y_c", num(mass)), " · "], "(", bound("logp", num(row.logP[c])), ")",
-      ]);
+      const terms = parts
+        .slice(0, 4)
+        .flatMap(([mass, c], at) => [
+          at ? h("wbr") : null,
+          op("−"),
+          mass !== 1 && [bound("y_c", num(mass)), " · "],
+          "(",
+          bound("logp", num(row.logP[c])),
+          ")",
+        ]);
       if (parts.length > 4) terms.push(op("−"), "…");
-      const inner = !model.state.soft && row.at === model.target ? `log1p of the other exponentials, ${num(row.others)}` : null;
-      return [bound("L", num(loss)), op("="), terms.length ? terms : "0", inner && h("span", { class: "where" }, inner)];
+      const inner =
+        !model.state.soft && row.at === model.target
+          ? `log1p of the other exponentials, ${num(row.others)}`
+          : null;
+      return [
+        bound("L", num(loss)),
+        op("="),
+        terms.length ? terms : "0",
+        inner && h("span", { class: "where" }, inner),
+      ];
     },
     g: () => {
-      const { p, masses, mass, grad, state: { i, temperature } } = model;
+      const {
+        p,
+        masses,
+        mass,
+        grad,
+        state: { i, temperature },
+      } = model;
       return [
-        bound("g", num(grad[i])), op("="),
-        temperature !== 1 && [frac(["1"], [bound("T", num(temperature))]), h("span", { class: "thin" }), "("],
-        mass !== 1 && [bound("Y", num(mass)), " · "], bound("p_i", num(p[i])), op("−"), bound("y_i", num(masses[i])),
+        bound("g", num(grad[i])),
+        op("="),
+        temperature !== 1 && [
+          frac(["1"], [bound("T", num(temperature))]),
+          h("span", { class: "thin" }),
+          "(",
+        ],
+        mass !== 1 && [bound("Y", num(mass)), " · "],
+        bound("p_i", num(p[i])),
+        op("−"),
+        bound("y_i", num(masses[i])),
         temperature !== 1 && ")",
       ];
     },
@@ -126,30 +306,56 @@ export function formulaView() {
     L: "Cross-entropy",
     g: "Its gradient",
   }).map(([key, title]) => {
-    const parts = { key, head: h("div", { class: "math" }), body: h("div", { class: "math numeric" }) };
-    parts.element = h("div", { class: "formula", role: "group", "aria-label": title }, h("h3", {}, title), parts.head, parts.body);
+    const parts = {
+      key,
+      head: h("div", { class: "math" }),
+      body: h("div", { class: "math numeric" }),
+    };
+    parts.element = h(
+      "div",
+      { class: "formula", role: "group", "aria-label": title },
+      h("h3", {}, title),
+      parts.head,
+      parts.body,
+    );
     return parts;
   });
   const readout = h("p", { class: "readout", "aria-live": "polite" });
   const element = card(
-    "formula", "The formula, with your numbers",
+    "formula",
+    "The formula, with your numbers",
     "Point at a symbol, or reach it with Tab: it is lit wherever it stands.",
-    rows.map((parts) => parts.element), readout,
+    rows.map((parts) => parts.element),
+    readout,
   );
 
   function point(key) {
     active = key;
-    for (const node of element.querySelectorAll("[data-sym]")) node.classList.toggle("lit", key !== null && node.dataset.sym === key);
+    for (const node of element.querySelectorAll("[data-sym]"))
+      node.classList.toggle("lit", key !== null && node.dataset.sym === key);
     showReadout();
   }
   function showReadout() {
     const { i, j } = model.state;
     if (!active) {
-      fill(readout, h("span", { class: "muted" }, `i = ${i}, j = ${j}. Choose others on the bench or in the Jacobian.`));
+      fill(
+        readout,
+        h(
+          "span",
+          { class: "muted" },
+          `i = ${i}, j = ${j}. Choose others on the bench or in the Jacobian.`,
+        ),
+      );
       return;
     }
     const [name, value, words] = bindings(model)[active];
-    fill(readout, h("b", { class: "math-name" }, name), h("span", { class: "op" }, "="), h("b", {}, value), h("span", { class: "muted" }, ` ${words}`));
+    fill(
+      readout,
+      h("b", { class: "math-name" }, name),
+      h("span", { class: "op" }, "="),
+      h("b", {}, value),
+      h("span", { class: "muted" }, ` ${words}`),
+    );
   }
 
   let shape = "";

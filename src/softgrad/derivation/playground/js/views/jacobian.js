@@ -1,9 +1,11 @@
 // The Jacobian of softmax as a heat map.
 
 import { card, fill, h } from "../dom.js";
-import { fixed, num, power, sub } from "../format.js";
+import { fixed, num, power } from "../format.js";
 
 const WITH_NUMBERS = 7; // classes up to which the cells hold their numbers
+
+const low = (index) => h("sub", {}, String(index));
 
 /** A cell's colour: blue raises, red lowers; full at the largest entry, by its square root. */
 export function heat(value, largest) {
@@ -13,10 +15,14 @@ export function heat(value, largest) {
 }
 
 export function jacobianView(store) {
-  const table = h("table", { class: "heat", "aria-label": "Jacobian of softmax: row i, column j, how p i moves with x j" });
+  const table = h("table", {
+    class: "heat",
+    "aria-label": "Jacobian of softmax: row i, column j, how p i moves with x j",
+  });
   const detail = h("div", { class: "cell-detail", "aria-live": "polite" });
   const element = card(
-    "jacobian", "The Jacobian",
+    "jacobian",
+    "The Jacobian",
     "Raising one logit raises its own probability (i = j) and lowers all others (i ≠ j). What one wins the others lose: every row sums to 0.",
     h("div", { class: "split" }, h("div", { class: "scroll" }, table), detail),
   );
@@ -28,19 +34,52 @@ export function jacobianView(store) {
     cells = Array.from({ length: classes }, (_, i) =>
       Array.from({ length: classes }, (_, j) => {
         const look = () => store.set({ i, j });
-        return h("td", { class: i === j ? "diagonal" : "", tabindex: -1, "data-i": i, "data-j": j, onpointerenter: look, onfocus: look });
+        return h("td", {
+          class: i === j ? "diagonal" : "",
+          tabindex: -1,
+          "data-i": i,
+          "data-j": j,
+          onpointerenter: look,
+          onfocus: look,
+        });
       }),
     );
     sums = cells.map(() => h("td", { class: "sum" }));
     fill(
       table,
-      h("thead", {}, h("tr", {}, h("td", { class: "corner" }), cells.map((_, j) => h("th", { scope: "col" }, h("var", {}, "x"), h("sub", {}, String(j)))), h("th", { class: "sum", scope: "col" }, "sum"))),
-      h("tbody", {}, cells.map((line, i) => h("tr", {}, h("th", { scope: "row" }, h("var", {}, "p"), h("sub", {}, String(i))), line, sums[i]))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td", { class: "corner" }),
+          cells.map((_, j) =>
+            h("th", { scope: "col" }, h("var", {}, "x"), h("sub", {}, String(j))),
+          ),
+          h("th", { class: "sum", scope: "col" }, "sum"),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        cells.map((line, i) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, h("var", {}, "p"), h("sub", {}, String(i))),
+            line,
+            sums[i],
+          ),
+        ),
+      ),
     );
     size = classes;
   }
   table.addEventListener("keydown", (event) => {
-    const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
+      event.key
+    ];
     const cell = event.target.closest("td[data-i]");
     if (!by || !cell) return;
     event.preventDefault();
@@ -49,7 +88,13 @@ export function jacobianView(store) {
   });
 
   function update(model) {
-    const { jacobian: J, classes, state: { i, j, temperature }, p, row } = model;
+    const {
+      jacobian: J,
+      classes,
+      state: { i, j, temperature },
+      p,
+      row,
+    } = model;
     if (size !== classes) build(classes);
     table.classList.toggle("dense", classes > WITH_NUMBERS);
     const largest = Math.max(...J.flat().map((v) => (Number.isFinite(v) ? Math.abs(v) : 0)));
@@ -73,13 +118,43 @@ export function jacobianView(store) {
     fill(
       detail,
       h("h3", {}, same ? "i = j" : "i ≠ j"),
-      h("p", { class: "math" }, h("var", {}, "∂p"), sub(i), " / ", h("var", {}, "∂x"), sub(j), h("span", { class: "op" }, "="),
-        same ? [h("var", {}, "p"), sub(i), " (1 − ", h("var", {}, "p"), sub(i), ")"] : ["−", h("var", {}, "p"), sub(i), " ", h("var", {}, "p"), sub(j)],
-        temperature === 1 ? null : [" / ", h("var", {}, "T")]),
-      h("p", { class: "figures" }, same ? `${num(p[i])} × ${num(row.complement[i])}${overT}` : `−${num(p[i])} × ${num(p[j])}${overT}`),
+      h(
+        "p",
+        { class: "math" },
+        h("var", {}, "∂p"),
+        low(i),
+        " / ",
+        h("var", {}, "∂x"),
+        low(j),
+        h("span", { class: "op" }, "="),
+        same
+          ? [h("var", {}, "p"), low(i), " (1 − ", h("var", {}, "p"), low(i), ")"]
+          : ["−", h("var", {}, "p"), low(i), " ", h("var", {}, "p"), low(j)],
+        temperature === 1 ? null : [" / ", h("var", {}, "T")],
+      ),
+      h(
+        "p",
+        { class: "figures" },
+        same
+          ? `${num(p[i])} × ${num(row.complement[i])}${overT}`
+          : `−${num(p[i])} × ${num(p[j])}${overT}`,
+      ),
       h("p", { class: "result" }, "= ", h("b", {}, num(J[i][j]))),
-      h("p", { class: "note" }, same ? "Largest at p = ½; nothing moves any more once p is 0 or 1." : "Never positive: classes compete for the same unit of probability."),
-      h("p", { class: "legend", "aria-hidden": "true" }, h("i", { class: "ramp" }), h("span", {}, `−${num(largest, 2)}`), h("span", {}, "0"), h("span", {}, `+${num(largest, 2)}`)),
+      h(
+        "p",
+        { class: "note" },
+        same
+          ? "Largest at p = ½; nothing moves any more once p is 0 or 1."
+          : "Never positive: classes compete for the same unit of probability.",
+      ),
+      h(
+        "p",
+        { class: "legend", "aria-hidden": "true" },
+        h("i", { class: "ramp" }),
+        h("span", {}, `−${num(largest, 2)}`),
+        h("span", {}, "0"),
+        h("span", {}, `+${num(largest, 2)}`),
+      ),
     );
   }
   return { element, update };

@@ -9,19 +9,48 @@ export function lossView() {
   const table = h(
     "table",
     { class: "grid gradient" },
-    h("thead", {}, h("tr", {}, ["class", "−log p", "p", "y", "∂L/∂x", ""].map((text) => h("th", { scope: "col" }, text)))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ["class", "−log p", "p", "y", "∂L/∂x", ""].map((text) => h("th", { scope: "col" }, text)),
+      ),
+    ),
     body,
   );
   const batchBody = h("tbody", {});
   const batch = h(
-    "details", { class: "batch" }, h("summary", {}, "The whole batch"),
-    h("div", { class: "scroll" }, h("table", { class: "grid" },
-      h("thead", {}, h("tr", {}, ["row", "target", "loss", "‖gradient‖"].map((text) => h("th", { scope: "col" }, text)))), batchBody)),
+    "details",
+    { class: "batch" },
+    h("summary", {}, "The whole batch"),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "grid" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["row", "target", "loss", "‖gradient‖"].map((text) => h("th", { scope: "col" }, text)),
+          ),
+        ),
+        batchBody,
+      ),
+    ),
   );
   const element = card(
-    "loss", "Loss and gradient",
+    "loss",
+    "Loss and gradient",
     "A step downhill moves every logit against its gradient: the target up, the others down by as much as they were believed.",
-    caption, h("div", { class: "scroll" }, table), batch,
+    caption,
+    h("div", { class: "scroll" }, table),
+    batch,
   );
   let rows = [];
 
@@ -31,13 +60,24 @@ export function lossView() {
       rows = Array.from({ length: classes }, (_, c) => {
         const cells = Array.from({ length: 4 }, () => h("td", {}));
         const arrow = h("td", { class: "swing-cell" }, h("div", { class: "swing" }, h("i", {})));
-        return { element: h("tr", {}, h("th", { scope: "row" }, String(c)), cells, arrow), cells, arrow };
+        return {
+          element: h("tr", {}, h("th", { scope: "row" }, String(c)), cells, arrow),
+          cells,
+          arrow,
+        };
       });
-      fill(body, rows.map((r) => r.element));
+      fill(
+        body,
+        rows.map((r) => r.element),
+      );
     }
     const name = state.weights ? "(Yp − wy)" : mass === 1 ? "(p − y)" : "(Yp − y)";
     const formula = state.temperature === 1 ? name.slice(1, -1) : `${name} / T`;
-    fill(caption, h("span", {}, "L = ", h("b", {}, refused >= 0 ? "∞" : num(loss, 6)), " nats"), h("span", { class: "muted" }, `∂L/∂x = ${formula}`));
+    fill(
+      caption,
+      h("span", {}, "L = ", h("b", {}, refused >= 0 ? "∞" : num(loss, 6)), " nats"),
+      h("span", { class: "muted" }, `∂L/∂x = ${formula}`),
+    );
     const largest = Math.max(...grad.map(Math.abs), 1e-300);
     rows.forEach(({ element: line, cells, arrow }, c) => {
       line.classList.toggle("looked-at", c === state.i);
@@ -62,12 +102,29 @@ export function lossView() {
     fill(
       batchBody,
       all.map((_, n) =>
-        h("tr", { class: n === state.row ? "looked-at" : "" },
+        h(
+          "tr",
+          { class: n === state.row ? "looked-at" : "" },
           h("th", { scope: "row" }, String(n)),
-          h("td", {}, Array.isArray(targets[n]) ? targets[n].map((v) => num(v, 2)).join(" ") : String(targets[n])),
+          h(
+            "td",
+            {},
+            Array.isArray(targets[n])
+              ? targets[n].map((v) => num(v, 2)).join(" ")
+              : String(targets[n]),
+          ),
           h("td", {}, num(share[n] ? losses[n] / share[n] : 0)),
-          h("td", {}, num(Math.hypot(...grad[n].map((v) => (share[n] ? v / share[n] : 0))))))),
-      h("tr", { class: "total" }, h("th", { scope: "row" }, "mean"), h("td", {}, ""), h("td", {}, num(loss)), h("td", {}, "")),
+          h("td", {}, num(Math.hypot(...grad[n].map((v) => (share[n] ? v / share[n] : 0))))),
+        ),
+      ),
+      h(
+        "tr",
+        { class: "total" },
+        h("th", { scope: "row" }, "mean"),
+        h("td", {}, ""),
+        h("td", {}, num(loss)),
+        h("td", {}, ""),
+      ),
     );
   }
   return { element, update };

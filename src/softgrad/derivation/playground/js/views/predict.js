@@ -10,13 +10,22 @@ export function predictView(store, announce) {
   const text = h("p", { class: "question" });
   const answers = h("div", { class: "answers" });
   const reveal = h("div", { class: "reveal", role: "status" });
-  const next = h("button", { type: "button", class: "primary", onclick: () => go(1) }, "Next question");
+  const next = h(
+    "button",
+    { type: "button", class: "primary", onclick: () => go(1) },
+    "Next question",
+  );
   const back = h("button", { type: "button", class: "quiet", onclick: () => go(-1) }, "Previous");
   const tally = h("span", { class: "muted tally" });
   const element = card(
-    "predict", "Predict, then look",
+    "predict",
+    "Predict, then look",
     "The questions are about the numbers on the bench. Commit to an answer before you see it; then move the logits and ask again.",
-    count, text, answers, reveal, h("div", { class: "actions" }, next, back, tally),
+    count,
+    text,
+    answers,
+    reveal,
+    h("div", { class: "actions" }, next, back, tally),
   );
   let list = [];
   let asked = ""; // what the shown question was about: its answer stays until that changes
@@ -50,30 +59,64 @@ export function predictView(store, announce) {
       fill(
         answers,
         question.options.map((option, k) =>
-          h("button", {
-            type: "button", class: "answer", "data-answer": String(k === question.answer),
-            onclick: (event) => {
-              event.currentTarget.classList.add("chosen");
-              judge(k === question.answer, k === question.answer ? "" : `${question.options[question.answer]}.`, question);
-              answers.querySelector('[data-answer="true"]').classList.add("correct");
+          h(
+            "button",
+            {
+              type: "button",
+              class: "answer",
+              "data-answer": String(k === question.answer),
+              onclick: (event) => {
+                event.currentTarget.classList.add("chosen");
+                judge(
+                  k === question.answer,
+                  k === question.answer ? "" : `${question.options[question.answer]}.`,
+                  question,
+                );
+                answers.querySelector('[data-answer="true"]').classList.add("correct");
+              },
             },
-          }, option)),
+            option,
+          ),
+        ),
       );
       return;
     }
     const { low, high } = question;
-    const slide = h("input", { type: "range", min: low, max: high, step: (high - low) / 200, value: (low + high) / 2, "aria-label": "Your prediction", oninput: () => fill(shown, num(Number(slide.value), 3)) });
+    const slide = h("input", {
+      type: "range",
+      min: low,
+      max: high,
+      step: (high - low) / 200,
+      value: (low + high) / 2,
+      "aria-label": "Your prediction",
+      oninput: () => fill(shown, num(Number(slide.value), 3)),
+    });
     const shown = h("output", {}, num((low + high) / 2, 3));
-    const commit = h("button", { type: "button", class: "primary", onclick: () => {
-      const off = Math.abs(Number(slide.value) - question.answer);
-      judge(off <= question.tolerance, `You said ${num(Number(slide.value), 3)}; it is ${num(question.answer, 4)}. `, question);
-    } }, "Reveal");
+    const commit = h(
+      "button",
+      {
+        type: "button",
+        class: "primary",
+        onclick: () => {
+          const off = Math.abs(Number(slide.value) - question.answer);
+          judge(
+            off <= question.tolerance,
+            `You said ${num(Number(slide.value), 3)}; it is ${num(question.answer, 4)}. `,
+            question,
+          );
+        },
+      },
+      "Reveal",
+    );
     fill(answers, h("label", { class: "field guess" }, slide, shown), commit);
   }
 
   function update(model) {
     list = questionsFor(model);
-    const at = Math.max(0, list.findIndex(([place]) => place >= model.state.question));
+    const at = Math.max(
+      0,
+      list.findIndex(([place]) => place >= model.state.question),
+    );
     const [place, question] = list[at];
     fill(count, `${at + 1} of ${list.length}`);
     const about = `${place} ${question.text}`;

@@ -6,7 +6,16 @@ import { num } from "../format.js";
 export function tilesView() {
   const tile = (label, unit) => {
     const value = h("b", {});
-    return { value, element: h("div", { class: "tile" }, h("span", { class: "tile-label" }, label), value, h("span", { class: "unit" }, unit)) };
+    return {
+      value,
+      element: h(
+        "div",
+        { class: "tile" },
+        h("span", { class: "tile-label" }, label),
+        value,
+        h("span", { class: "unit" }, unit),
+      ),
+    };
   };
   const tiles = {
     loss: tile("Loss L", "nats"),
@@ -15,7 +24,11 @@ export function tilesView() {
     grad: tile("Gradient ‖∂L/∂x‖", "length"),
     mean: tile("Mean loss", "of the batch, nats"),
   };
-  const element = h("div", { class: "tiles", role: "group", "aria-label": "Figures of this row" }, Object.values(tiles).map((t) => t.element));
+  const element = h(
+    "div",
+    { class: "tiles", role: "group", "aria-label": "Figures of this row" },
+    Object.values(tiles).map((t) => t.element),
+  );
 
   function update(model) {
     const refused = model.refused >= 0;

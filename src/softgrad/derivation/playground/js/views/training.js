@@ -5,6 +5,7 @@ import { num, plural } from "../format.js";
 import { DATA_SETS } from "../math/network.js";
 import { classesOf, advance, begin, withPoints } from "../trainer.js";
 import { drawPlane } from "../plane.js";
+import { onGrid } from "../state.js";
 import { plot } from "../plot.js";
 
 const COLOURS = 5;
@@ -22,28 +23,104 @@ export function trainingView(store, announce) {
   // --- Controls -----------------------------------------------------------------------------------
 
   const canvas = h("canvas", {
-    class: "plane", tabindex: 0, role: "application",
-    "aria-label": "Points and decision regions. Arrow keys move a cursor, Enter sets a point, Delete removes the nearest, digits choose the class.",
+    class: "plane",
+    tabindex: 0,
+    role: "application",
+    "aria-label":
+      "Points and decision regions. Arrow keys move a cursor, Enter sets a point, Delete removes the nearest, digits choose the class.",
   });
-  const data = choice("Data", new Map([...Object.keys(DATA_SETS).map((name) => [name, name]), ["empty", "empty"]]), (name) =>
-    restart(name === "empty" ? { data: [] } : { data: name }));
-  const model = choice("Model", new Map([["linear", "Softmax regression"], ["hidden", "One hidden layer"]]), (value) => restart({ model: value }));
-  const activation = choice("Activation", new Map([["tanh", "tanh"], ["relu", "ReLU"]]), (value) => restart({ activation: value }));
-  const width = h("input", { type: "range", min: 2, max: 24, step: 1, "aria-label": "Hidden units", oninput: () => restart({ width: Number(width.value) }) });
+  const data = choice(
+    "Data",
+    new Map([...Object.keys(DATA_SETS).map((name) => [name, name]), ["empty", "empty"]]),
+    (name) => restart(name === "empty" ? { data: [] } : { data: name }),
+  );
+  const model = choice(
+    "Model",
+    new Map([
+      ["linear", "Softmax regression"],
+      ["hidden", "One hidden layer"],
+    ]),
+    (value) => restart({ model: value }),
+  );
+  const activation = choice(
+    "Activation",
+    new Map([
+      ["tanh", "tanh"],
+      ["relu", "ReLU"],
+    ]),
+    (value) => restart({ activation: value }),
+  );
+  const width = h("input", {
+    type: "range",
+    min: 2,
+    max: 24,
+    step: 1,
+    "aria-label": "Hidden units",
+    oninput: () => restart({ width: Number(width.value) }),
+  });
   const widthText = h("output", {});
-  const rate = numberField("Step size", { get: () => store.get().rate, set: (v) => store.set({ rate: v }), accept: (v) => v > 0 && v <= 10 });
-  const hidden = h("div", { class: "field" }, h("span", { class: "label" }, "Hidden units"), width, widthText, activation.element);
-  const play = h("button", { type: "button", class: "primary", onclick: () => (running ? stop() : start()) }, "Train");
-  const one = h("button", { type: "button", class: "quiet", onclick: () => { stop(); move(1); } }, "One step");
-  const again = h("button", { type: "button", class: "quiet", onclick: () => { restart({ steps: 0 }); announce("Back to the start."); } }, "Start again");
-  const other = h("button", { type: "button", class: "quiet", onclick: () => restart({ seed: store.get().seed + 1 }) }, "Other seed");
+  const rate = numberField("Step size", {
+    get: () => store.get().rate,
+    set: (v) => store.set({ rate: v }),
+    accept: (v) => v > 0 && v <= 10,
+  });
+  const hidden = h(
+    "div",
+    { class: "field" },
+    h("span", { class: "label" }, "Hidden units"),
+    width,
+    widthText,
+    activation.element,
+  );
+  const play = h(
+    "button",
+    { type: "button", class: "primary", onclick: () => (running ? stop() : start()) },
+    "Train",
+  );
+  const one = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      onclick: () => {
+        stop();
+        move(1);
+      },
+    },
+    "One step",
+  );
+  const again = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      onclick: () => {
+        restart({ steps: 0 });
+        announce("Back to the start.");
+      },
+    },
+    "Start again",
+  );
+  const other = h(
+    "button",
+    { type: "button", class: "quiet", onclick: () => restart({ seed: store.get().seed + 1 }) },
+    "Other seed",
+  );
   const brushes = h("div", { class: "brushes", role: "radiogroup", "aria-label": "Class to draw" });
   const brushButtons = Array.from({ length: COLOURS + 1 }, (_, c) =>
-    h("button", {
-      type: "button", role: "radio", class: "brush", style: c < COLOURS ? `--tone: var(--class-${c})` : null,
-      "aria-label": c < COLOURS ? `Draw class ${c}` : "Erase",
-      onclick: () => choose(c),
-    }, c < COLOURS ? String(c) : "⌫"));
+    h(
+      "button",
+      {
+        type: "button",
+        role: "radio",
+        class: "brush",
+        style: c < COLOURS ? `--tone: var(--class-${c})` : null,
+        "aria-label": c < COLOURS ? `Draw class ${c}` : "Erase",
+        onclick: () => choose(c),
+      },
+      c < COLOURS ? String(c) : "⌫",
+    ),
+  );
   brushes.append(...brushButtons);
   const figures = h("div", { class: "versus" });
   const curve = h("div", { class: "figure" });
@@ -51,23 +128,55 @@ export function trainingView(store, announce) {
   const live = h("p", { class: "off-screen", role: "status" });
 
   const element = h(
-    "section", { class: "card train", id: "train", "aria-labelledby": "train-title" },
-    h("header", { class: "card-head" }, h("h2", { id: "train-title" }, "Train a classifier"),
-      h("p", { class: "note" }, "Draw points, press Train: every step moves the weights against the mean of p − y. The same gradient, summed over points.")),
-    h("div", { class: "train-layout" },
-      h("div", { class: "plane-side" }, h("div", { class: "controls wrap" }, data.element, brushes), canvas, arrowNote),
-      h("div", { class: "train-side" },
+    "section",
+    { class: "card train", id: "train", "aria-labelledby": "train-title" },
+    h(
+      "header",
+      { class: "card-head" },
+      h("h2", { id: "train-title" }, "Train a classifier"),
+      h(
+        "p",
+        { class: "note" },
+        "Draw points, press Train: every step moves the weights against the mean of p − y. The same gradient, summed over points.",
+      ),
+    ),
+    h(
+      "div",
+      { class: "train-layout" },
+      h(
+        "div",
+        { class: "plane-side" },
+        h("div", { class: "controls wrap" }, data.element, brushes),
+        canvas,
+        arrowNote,
+      ),
+      h(
+        "div",
+        { class: "train-side" },
         h("div", { class: "field" }, model.element),
         hidden,
-        h("div", { class: "field" }, h("span", { class: "label" }, "Step size"), rate.element, other),
+        h(
+          "div",
+          { class: "field" },
+          h("span", { class: "label" }, "Step size"),
+          rate.element,
+          other,
+        ),
         h("div", { class: "actions" }, play, one, again),
-        figures, h("h3", {}, "Loss curve"), curve, live)),
+        figures,
+        h("h3", {}, "Loss curve"),
+        curve,
+        live,
+      ),
+    ),
   );
 
   function choose(c) {
     erasing = c === COLOURS;
     if (!erasing) label = c;
-    brushButtons.forEach((button, k) => attributes(button, { "aria-checked": String(erasing ? k === COLOURS : k === label) }));
+    brushButtons.forEach((button, k) =>
+      attributes(button, { "aria-checked": String(erasing ? k === COLOURS : k === label) }),
+    );
   }
   choose(0);
 
@@ -92,7 +201,10 @@ export function trainingView(store, announce) {
     running = false;
     fill(play, "Train");
     store.set({ steps: training.steps });
-    fill(live, `Paused after ${plural(training.steps, "step")}: loss ${num(training.loss, 3)}, accuracy ${(training.accuracy * 100).toFixed(0)} percent.`);
+    fill(
+      live,
+      `Paused after ${plural(training.steps, "step")}: loss ${num(training.loss, 3)}, accuracy ${(training.accuracy * 100).toFixed(0)} percent.`,
+    );
   }
   let last = 0;
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -117,12 +229,15 @@ export function trainingView(store, announce) {
 
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * 2 - 1, y: 1 - ((event.clientY - box.top) / box.height) * 2 };
+    return {
+      x: ((event.clientX - box.left) / box.width) * 2 - 1,
+      y: 1 - ((event.clientY - box.top) / box.height) * 2,
+    };
   };
   function touch({ x, y }) {
     let points = training.points;
     if (erasing) points = points.filter((p) => Math.hypot(p.x - x, p.y - y) > 0.09);
-    else if (points.length < MOST_POINTS) points = [...points, { x, y, c: label }];
+    else if (points.length < MOST_POINTS) points = [...points, ...onGrid([{ x, y, c: label }])];
     if (points === training.points) return;
     training = withPoints(training, points, store.get());
     // The address holds the points from now on; steps made on other points cannot be repeated.
@@ -148,9 +263,14 @@ export function trainingView(store, announce) {
     pen = at;
     touch(at);
   });
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, () => { pen = null; });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
+    canvas.addEventListener(name, () => {
+      pen = null;
+    });
   canvas.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
+      event.key
+    ];
     if (by) {
       const size = event.shiftKey ? 0.2 : 0.05;
       const within = (v) => Math.min(0.98, Math.max(-0.98, v));
@@ -170,7 +290,10 @@ export function trainingView(store, announce) {
     event.preventDefault();
     draw();
   });
-  canvas.addEventListener("blur", () => { cursor = null; if (training) draw(); });
+  canvas.addEventListener("blur", () => {
+    cursor = null;
+    if (training) draw();
+  });
 
   // --- Showing ------------------------------------------------------------------------------------
 
@@ -181,15 +304,31 @@ export function trainingView(store, announce) {
     fill(
       arrowNote,
       h("span", { class: "arrow-key" }, h("i", { class: `weights ${state.model}` }), shown.weights),
-      h("span", { class: "arrow-key" }, h("i", { class: "step" }), `the next step −η ∂L/∂W, ${num(shown.zoom, 2)} times as long`),
+      h(
+        "span",
+        { class: "arrow-key" },
+        h("i", { class: "step" }),
+        `the next step −η ∂L/∂W, ${num(shown.zoom, 2)} times as long`,
+      ),
     );
-    const figure = (name, value, unit) => h("div", {}, h("span", { class: "label" }, name), h("b", {}, value), h("span", { class: "unit" }, unit));
+    const figure = (name, value, unit) =>
+      h(
+        "div",
+        {},
+        h("span", { class: "label" }, name),
+        h("b", {}, value),
+        h("span", { class: "unit" }, unit),
+      );
     const empty = !training.points.length;
     const chance = Math.log(classesOf(training.points));
     fill(
       figures,
       figure("Loss", empty ? "–" : num(training.loss, 3), `guessing: ${num(chance, 3)}`),
-      figure("Accuracy", empty ? "–" : `${(training.accuracy * 100).toFixed(0)} %`, plural(training.points.length, "point")),
+      figure(
+        "Accuracy",
+        empty ? "–" : `${(training.accuracy * 100).toFixed(0)} %`,
+        plural(training.points.length, "point"),
+      ),
       figure("Steps", String(training.steps), `‖gradient‖ ${num(shown.gradient, 2)}`),
     );
     const { history } = training;
@@ -199,9 +338,25 @@ export function trainingView(store, announce) {
     fill(
       curve,
       plot({
-        width: 380, height: 190,
-        x: { min: 0, max: end, ticks: [[0, "0"], [end, String(end)]], label: "steps" },
-        y: { min: 0, max: top, ticks: [[0, "0"], [chance, num(chance, 2)]] },
+        width: 380,
+        height: 190,
+        x: {
+          min: 0,
+          max: end,
+          ticks: [
+            [0, "0"],
+            [end, String(end)],
+          ],
+          label: "steps",
+        },
+        y: {
+          min: 0,
+          max: top,
+          ticks: [
+            [0, "0"],
+            [chance, num(chance, 2)],
+          ],
+        },
         curves: [{ points: [...history, now] }],
         marks: empty ? [] : [{ x: now[0], y: now[1] }],
         label: `Loss over the steps: ${num(training.loss, 3)} after ${training.steps}`,
@@ -209,7 +364,8 @@ export function trainingView(store, announce) {
     );
   }
 
-  const key = ({ data: d, model: m, width: w, activation: a, seed }) => JSON.stringify([d, m, w, a, seed]);
+  const key = ({ data: d, model: m, width: w, activation: a, seed }) =>
+    JSON.stringify([d, m, w, a, seed]);
 
   function update({ state }) {
     if (state.view !== "train") {
@@ -217,7 +373,10 @@ export function trainingView(store, announce) {
       return;
     }
     const wanted = key(state);
-    if (wanted !== made || (!running && training && training.steps !== state.steps && state.steps !== 0)) {
+    if (
+      wanted !== made ||
+      (!running && training && training.steps !== state.steps && state.steps !== 0)
+    ) {
       stop();
       made = wanted;
       training = advance(begin(state), state, state.steps);
