@@ -21,6 +21,7 @@ from softgrad.errors import OptionError, ShapeError, TargetError
 
 _FEATURES = (1.0, -0.5, 2.0)
 _DIGITS = (7, 500)
+_LISTED = 8  # logits in the summary
 
 
 def explain(
@@ -118,6 +119,8 @@ def explain(
     rows = np.atleast_2d(x)
     kind = ExactPair if arithmetic.exact else LibraryPair
     teacher = options.pop("teacher", None)
+    if teacher is not None and (target is None or loss != "distillation"):
+        raise OptionError(f"teacher={teacher!r} belongs to the loss 'distillation' alone.")
     pair: Pair = kind(activation, None if target is None else loss, options, arithmetic, T)
     indices, y = _target(target, x, pair, arithmetic)
     if y is not None:
@@ -257,8 +260,6 @@ def _softened(y: Array, teacher: object, T: Any, pair: Pair) -> Array:
     """What a teacher says, as probabilities at the temperature T."""
     assert pair.loss_formula is not None
     if "teacher" not in pair.loss_formula.fixed:
-        if teacher is not None:
-            raise OptionError(f"loss {pair.loss_name!r} has no option teacher.")
         return y
     if teacher not in (None, "logits", "probabilities"):
         raise OptionError(f"teacher={teacher!r}; accepted are 'logits' and 'probabilities'.")
@@ -313,17 +314,17 @@ def _backwards(w: Work) -> Work:
 
 def _title(pair: Pair) -> str:
     loss = "" if pair.loss_name is None else f" with {words(pair.loss_name)}"
-    return f"{words(pair.activation_name).capitalize()}{loss}"
+    title = words(pair.activation_name)
+    return f"{title[0].upper()}{title[1:]}{loss}"
 
 
 def _summary(w: Work, x: Array, row: int, eps: float) -> str:
     parts = []
     if x.ndim == 2 and len(x) > 1:
         parts.append(f"Row {row} of a batch of {len(x)}.")
-    shown = list(w.x[:8])
-    dots = r", \dots" if len(w.x) > 8 else ""
-    listed = ", ".join(figures.latex(v, 12) for v in shown)
-    parts.append(f"Logits $x = ({listed}{dots})$")
+    shown = [_short(v) for v in w.x[:_LISTED]] + ([r"\dots"] if len(w.x) > _LISTED else [])
+    # Each in dollars of its own, so that lines can be broken between them.
+    parts.append(f"Logits $x = ({'$, $'.join(shown)})$")
     classes = f"{len(w.x)} classes" if len(w.x) > 1 else "one output"
     parts[-1] += f", {classes}"
     if w.index is not None:
@@ -335,6 +336,12 @@ def _summary(w: Work, x: Array, row: int, eps: float) -> str:
             r"$(1 - \varepsilon) y + \varepsilon / C$."
         )
     return " ".join(parts)
+
+
+def _short(value: Any) -> str:
+    """A logit as it was typed, if that is short."""
+    exact = figures.latex(value, 12)
+    return exact if len(exact) <= 9 else figures.latex(value, 6)
 
 
 def _values(work: list[Work], x: Array) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from softgrad.derivation.formulas import Elementwise
 from softgrad.derivation.pair import Pair
 
 LIBRARIES = ("numpy", "torch", "jax")
+_LONGEST = 88  # columns of a line
+_HELD = "\u00a0"  # a space at which no line is broken
 
 #: How an activation is written where the library at hand has a function that cannot overflow.
 _STABLE = {
@@ -51,7 +53,7 @@ _SPELLED: dict[str, dict[str, str]] = {
         "min": "np.min({0}, axis=-1, keepdims=True)",
         "softmax": "softmax({0})",
         "log_softmax": "log_softmax({0})",
-        "sigmoid": "np.exp(-np.logaddexp(0, -({0})))",
+        "sigmoid": "sigmoid({0})",
         "softplus": "np.logaddexp(0, {0})",
         "Phi": "Phi({0})",
         "rival": "np.max(np.where({1} > 0, -np.inf, {0}), axis=-1, keepdims=True)",
@@ -99,6 +101,10 @@ def log_softmax(x):
     x = x - np.max(x, axis=-1, keepdims=True)
     return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
 """,
+        "sigmoid": """
+def sigmoid(x):
+    return np.exp(-np.logaddexp(0, -x))
+""",
         "Phi": """
 @np.vectorize
 def Phi(x):
@@ -144,7 +150,7 @@ _HELPERS["numpy"]["eye"] = _HELPERS["numpy"]["diag"]
 def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> str:
     """The program; it prints the activation, and with a target the loss and the gradient."""
     writer = _Writer(library, pair)
-    body = list(writer.body(y is not None))
+    body = [_broken(line) for line in writer.body(y is not None)]
     head = [_IMPORTS[library]]
     if any("math." in h for h in writer.helpers):
         head[0] = f"import math\n\n{head[0]}"
@@ -196,8 +202,25 @@ def _wrapped(name: str, form: str, rows: Array, comment: str) -> str:
     lines = ["["]
     for row in rows.tolist():
         text = f"[{', '.join(map(repr, row))}],"
-        lines += textwrap.wrap(text, 92, initial_indent="    ", subsequent_indent="     ")
+        lines += textwrap.wrap(text, _LONGEST, initial_indent="    ", subsequent_indent="     ")
     return f"# {comment}\n{name} = {form.format(chr(10).join([*lines, ']']))}"
+
+
+def _broken(line: str) -> str:
+    """A long assignment over several lines, in brackets and with operators at the front."""
+    if len(line) <= _LONGEST or "=" not in line:
+        return line
+    name, _, expression = line.strip().partition(" = ")
+    indent = line[: len(line) - len(line.lstrip())]
+    held = expression.replace(" ", _HELD).replace(f",{_HELD}", ", ")
+    wrapped = textwrap.wrap(
+        re.sub(f"{_HELD}([-+]){_HELD}", rf" \1{_HELD}", held),
+        _LONGEST - len(indent) - 4,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    rows = [f"{indent}    {row}".replace(_HELD, " ") for row in wrapped]
+    return "\n".join([f"{indent}{name} = (", *rows, f"{indent})"])
 
 
 class _Writer:

@@ -19,9 +19,9 @@ from softgrad.derivation.arithmetic import Arithmetic, is_finite
 from softgrad.derivation.document import Check
 
 _SHORTER = 2.0**-7
-_KINK = "lies on a kink: the slope is one of those between left and right"
-_BEND = "lies on a kink of the slope: the difference shrinks with the step, to nothing"
-_JUMP = "lies on a jump: there is no slope"
+_KINK = "a kink at {}: the slope there is one of those between left and right"
+_BEND = "a kink of the slope at {}: the difference shrinks with the step, to nothing"
+_JUMP = "a jump at {}: no slope there"
 
 
 def check(
@@ -50,10 +50,10 @@ def check(
     allowed: Any = 0
     irregular: dict[str, list[int]] = {}
     value = np.asarray(f(x))
-    size = max(np.max(np.abs(value)), np.max(np.abs(claimed)), through)
-    if not is_finite(size):
+    largest = np.max(np.abs(claimed[..., list(entries)]))
+    size = max(np.max(np.abs(value)), largest, through)
+    if not (is_finite(largest) and is_finite(size)):
         return Check(what, None, None, True, "not measured: the numbers are not finite")
-    largest = np.max(np.abs(claimed))
     for j in entries:
         h = _step(x[j], scales[j], arithmetic)
         if h is None:
@@ -68,8 +68,13 @@ def check(
         if difference > worst:
             worst = difference
         allowed = max(allowed, tolerance)
-    notes = [f"entry {', '.join(map(str, at))} {text}" for text, at in irregular.items()]
+    notes = [text.format(_listed(at)) for text, at in irregular.items()]
     return Check(what, worst, allowed, bool(worst <= allowed), "; ".join(notes))
+
+
+def _listed(entries: list[int]) -> str:
+    few = ", ".join(map(str, entries[:6]))
+    return f"{few}, …" if len(entries) > 6 else few
 
 
 def _step(x: Any, scale: Any, arithmetic: Arithmetic) -> Any:

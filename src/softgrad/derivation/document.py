@@ -198,7 +198,7 @@ def matrix(
     found = [
         Column(
             "…" if j is None else str(j),
-            tuple(None if i is None or j is None else values[i, j] for i in rows),
+            tuple(None if i is None else "…" if j is None else values[i, j] for i in rows),
         )
         for j in columns
     ]

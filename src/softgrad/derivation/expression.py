@@ -19,7 +19,7 @@ _GREEK = {
     "margin": r"\mu", "beta": r"\beta", "pi": r"\pi",
 }  # fmt: skip
 #: Names of one number, the same for all classes; they carry no index.
-SCALARS = frozenset(_GREEK) | {"C", "n", "pi"}
+SCALARS = frozenset(_GREEK) | {"C", "m", "n", "pi"}
 _COMPARISONS = {
     ast.Gt: ">", ast.GtE: r"\ge", ast.Lt: "<", ast.LtE: r"\le", ast.Eq: "=", ast.NotEq: r"\ne",
 }  # fmt: skip
@@ -95,7 +95,8 @@ class _Latex:
         left, right = node.left, node.right
         if isinstance(node.op, ast.Add | ast.Sub):
             sign = "+" if isinstance(node.op, ast.Add) else "-"
-            tight = _SUM if sign == "+" else _NEGATIVE + 1
+            last = isinstance(right, ast.Call) and ast.unparse(right.func) == "sum"
+            tight = _SUM if sign == "+" or last else _NEGATIVE + 1
             return f"{self.text(left, _SUM)} {sign} {self.text(right, tight)}", _SUM
         if isinstance(node.op, ast.Mult):
             a, b = self.text(left, _PRODUCT), self.text(right, _PRODUCT)

@@ -94,6 +94,6 @@ def _text(value: Any, decimals: int | None) -> str:
     if decimals is None:
         return f"{value:.5e}" if value else "0"
     text = f"{value:.{decimals}f}"
-    if abs(float(text) - value) > 1e-2 * abs(value):
+    if abs(value) < 10.0 ** (2 - decimals) and float(text) != value:
         return f"{value:.1e}".replace("e-0", "e-")  # too small to be seen otherwise
     return text

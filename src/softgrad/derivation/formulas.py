@@ -119,11 +119,11 @@ ACTIVATIONS: dict[str, Elementwise | Rowwise] = {
     ),
     "sparsemax": Rowwise(
         "maximum(x - threshold(x), 0)",
-        "diag(s) - outer(s, s) / sum(s)",
+        "diag(s) - outer(s, u)",
         r"J = \operatorname{diag}(s) - \frac{s s^\top}{n}",
         r"\begin{cases} s_i - \frac{s_i}{n} & \text{if } i = j \\ "
         r"-\frac{s_i s_j}{n} & \text{if } i \ne j \end{cases}",
-        parts={"s": "where(a > 0, one(a), 0 * a)"},
+        parts={"s": "where(a > 0, one(a), 0 * a)", "u": "s / sum(s)"},
         note=r"The threshold $\tau(x)$ makes the entries sum to 1. $s_i = 1$ where $a_i > 0$ and 0 "
         r"elsewhere; $n = \sum_k s_k$ is the size of this support.",
     ),
@@ -165,12 +165,13 @@ LOSSES: dict[str, LossFormula] = {
         cancelled="p * sum(w) - w",
     ),
     "sigmoid_focal": LossFormula(
-        "sum(alpha * y * q**gamma * softplus(-a) + beta * (1 - y) * p**gamma * softplus(a))",
+        "alpha * sum(y * q**gamma * softplus(-a)) + beta * sum((1 - y) * p**gamma * softplus(a))",
         "beta * (1 - y) * p**gamma * (p + gamma * q * softplus(a))"
         " - alpha * y * q**gamma * (q + gamma * p * softplus(-a))",
         let={"p": "sigmoid(a)", "q": "sigmoid(-a)"},
         link="sigmoid",
-        of_p="-sum(alpha * (1 - p)**gamma * xlogy(y, p) + beta * p**gamma * xlogy(1 - y, 1 - p))",
+        of_p="-alpha * sum((1 - p)**gamma * xlogy(y, p))"
+        " - beta * sum(p**gamma * xlogy(1 - y, 1 - p))",
         slope_of_p="alpha * y * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p)"
         " + beta * (1 - y) * (p**gamma / (1 - p) - gamma * p**(gamma - 1) * log(1 - p))",
         derived={"beta": "1 - alpha"},
@@ -185,9 +186,9 @@ LOSSES: dict[str, LossFormula] = {
     ),
     "kl_divergence": LossFormula("sum(xlogy(y, y) - y * a)", "-y"),
     "multiclass_hinge": LossFormula(
-        "maximum(margin + rival(a, y) - sum(y * a), 0)",
-        "where(margin + rival(a, y) - sum(y * a) > 0, r - y, 0 * y)",
-        let={"r": "winner(a, y)"},
+        "maximum(m, 0)",
+        "where(m > 0, r - y, 0)",
+        let={"m": "margin + rival(a, y) - sum(y * a)", "r": "winner(a, y)"},
         note=r"$t$ is the target's class, and $r$ is one-hot at the best of the others.",
     ),
     "distillation": LossFormula(

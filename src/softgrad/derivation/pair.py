@@ -33,9 +33,28 @@ GIVES = {
 }
 
 
+_WORDS = {
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "gelu_tanh": "GELU by tanh",
+    "silu": "SiLU",
+    "log_softmax": "log-softmax",
+    "nll": "negative log-likelihood",
+    "binary_cross_entropy_probabilities": "binary cross-entropy of probabilities",
+    "huber": "Huber loss",
+    "focal": "focal loss",
+    "sigmoid_focal": "sigmoid focal loss",
+    "kl_divergence": "Kullback-Leibler divergence",
+    "multiclass_hinge": "multiclass hinge loss",
+}
+
+
 def words(name: str) -> str:
     """The name of a function in prose."""
-    return name.replace("cross_entropy", "cross-entropy").replace("_", " ")
+    return _WORDS.get(name, name.replace("cross_entropy", "cross-entropy").replace("_", " "))
 
 
 class Pair(ABC):

@@ -107,6 +107,8 @@ def _head(node: Node) -> Node:
 def needs_space(before: Node, item: Node) -> bool:
     """Around names of functions, and between fractions and their factors."""
     first, second = _head(before), _head(item)
+    if isinstance(second, Atom) and second.text.isspace():
+        return False
     opens = isinstance(second, Atom) and second.text in ("(", "[", ")", "]", ",", ".", "|")
     operator = isinstance(second, Atom) and second.kind == "o" and not second.text.isspace()
     named = isinstance(first, Atom) and first.kind in ("name", "large")

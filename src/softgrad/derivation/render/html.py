@@ -9,7 +9,7 @@ from softgrad.derivation.document import Derivation, Step, Table
 from softgrad.derivation.notation import mathml
 from softgrad.derivation.render import parts
 
-_LIMIT = 110
+_LIMIT = 84
 _STYLE = """
 .sg-derivation { color-scheme: light dark; max-width: 52rem; margin: 0 auto; line-height: 1.55;
   font: 16px/1.55 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
@@ -112,7 +112,7 @@ def _table(table: Table, digits: int) -> Iterator[str]:
         cells = "".join(f'<th scope="col">{_prose(h)}</th>' for h in headers)
         yield f"<thead><tr>{cells}</tr></thead><tbody>"
         for k in range(len(columns[0])):
-            label, *rest = (_cell(column[k]) for column in columns)
+            label, *rest = (_cell(column[k].rstrip()) for column in columns)
             numbers = "".join(f"<td>{cell}</td>" for cell in rest)
             tone = ' class="bold"' if k in table.bold else ""
             yield f'<tr{tone}><th scope="row">{label}</th>{numbers}</tr>'

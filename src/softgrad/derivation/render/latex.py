@@ -77,7 +77,7 @@ def _table(table: Table, digits: int) -> Iterator[str]:
         yield rf"{{\small \begin{{tabular}}{{{'r' * len(headers)}}}"
         yield " & ".join(_prose(h) for h in headers) + r" \\ \hline"
         for k in range(len(columns[0])):
-            cells = [_cell(column[k]) for column in columns]
+            cells = [_cell(column[k].rstrip()) for column in columns]
             if k in table.bold:
                 cells = [rf"\textbf{{{cell}}}" for cell in cells]
             yield " & ".join(cells) + r" \\"

@@ -49,7 +49,7 @@ def _table(table: Table, digits: int) -> Iterator[str]:
         yield f"| {' | '.join(headers)} |"
         yield "|" + "---:|" * len(headers)
         for k in range(len(columns[0])):
-            cells = [column[k] for column in columns]
+            cells = [column[k].rstrip() for column in columns]
             if k in table.bold:
                 cells = [f"**{cell}**" for cell in cells]
             yield f"| {' | '.join(cells)} |"

@@ -25,7 +25,7 @@ def plain(prose: str) -> str:
     return "".join(inline(piece) if math else piece for math, piece in pieces(prose))
 
 
-def fitted(formula: str, limit: int, measure: object = None) -> list[str]:
+def fitted(formula: str, limit: int) -> list[str]:
     """The formula in parts of at most ``limit`` columns, where it can be broken."""
     from softgrad.derivation.notation import lines
 
@@ -44,26 +44,34 @@ def fitted(formula: str, limit: int, measure: object = None) -> list[str]:
             else:
                 joined.append(part)
         return [q for p in joined for q in fitted(p, limit)]
-    equals = _top_level_equals(formula)
-    if len(equals) > 1:
-        for at in reversed(equals[1:]):
-            if fits(formula[:at]):
-                return [formula[:at].strip(), *fitted(formula[at:].strip(), limit)]
-        return [formula[: equals[1]].strip(), *fitted(formula[equals[1] :].strip(), limit)]
+    for signs in ("=", "+-"):
+        found = _top_level(formula, signs)
+        for at in reversed(found):
+            if formula[:at].strip() != "{}" and fits(formula[:at]):
+                rest = formula[at:].strip()
+                # An empty group makes a plus or minus an operation and no sign.
+                rest = rest if signs == "=" else f"{{}} {rest}"
+                return [formula[:at].strip(), *fitted(rest, limit)]
     return [formula]
 
 
-def _top_level_equals(formula: str) -> list[int]:
-    """Positions of equality signs outside of groups, brackets and environments."""
-    found, depth = [], 0
-    for match in re.finditer(r"\\begin|\\end|\\left|\\right|[{}()=]", formula):
+def _top_level(formula: str, signs: str) -> list[int]:
+    """Positions of these signs between other terms, outside of groups and environments.
+
+    The equality after the left-hand side does not count: nothing is gained by a break there.
+    """
+    found, depth, equals, before = [], 0, 0, ""
+    for match in re.finditer(r"\\[A-Za-z]+|[{}()\[\]=+-]|[^\s]", formula):
         token = match[0]
-        if token in ("{", "(", r"\begin", r"\left"):
+        if token in ("{", "(", "[", r"\begin", r"\left"):
             depth += 1
-        elif token in ("}", ")", r"\end", r"\right"):
+        elif token in ("}", ")", "]", r"\end", r"\right"):
             depth -= 1
-        elif depth == 0 and match.start() > 0:
-            found.append(match.start())
+        elif depth == 0 and token in signs and before not in ("", "=", r"\cdot", r"\,"):
+            equals += token == "="
+            if token != "=" or equals > 1 or formula.startswith("="):
+                found.append(match.start())
+        before = token
     return found
 
 
@@ -98,7 +106,7 @@ def verdict(derivation: Derivation) -> str:
 
 def blocks(table: Table, digits: int, limit: int) -> list[tuple[list[str], list[list[str]]]]:
     """The table as headers and texts by column, cut into tables no wider than ``limit``."""
-    texts = figures.cells(table, digits)
+    texts = [_points_aligned(column) for column in figures.cells(table, digits)]
     labels = [figures.GAP if k is None else k for k in table.labels]
     headers = [c.header for c in table.columns]
     sizes = [
@@ -116,3 +124,15 @@ def blocks(table: Table, digits: int, limit: int) -> list[tuple[list[str], list[
         found.append(([table.corner, *headers[start:stop]], [labels, *texts[start:stop]]))
         start = stop
     return found
+
+
+def _points_aligned(texts: list[str]) -> list[str]:
+    """Numbers of different lengths with their points below each other."""
+    tails = [len(t.partition(".")[2]) + ("." in t) for t in texts]
+    if "e" in "".join(texts) or len(set(tails)) == 1:
+        return texts
+    longest = max(tails)
+    return [
+        t if t == figures.GAP else t + " " * (longest - tail)
+        for t, tail in zip(texts, tails, strict=True)
+    ]

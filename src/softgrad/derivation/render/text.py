@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from softgrad.derivation import figures
 from softgrad.derivation.document import Derivation, Step, Table
 from softgrad.derivation.notation import lines
 from softgrad.derivation.notation.layout import width as columns_of
@@ -55,7 +54,7 @@ def _step(step: Step, width: int, digits: int) -> Iterator[Line]:
     for formula in step.formula_latex:
         yield []
         for part in parts.fitted(formula, width - len(_INDENT)):
-            for row in lines(part):
+            for row in _formula(part, width - len(_INDENT)):
                 yield [(_INDENT + row, "")]
     for table in step.numbers:
         yield []
@@ -71,6 +70,14 @@ def _step(step: Step, width: int, digits: int) -> Iterator[Line]:
         yield [(f"{parts.mark(check)} ", style), (wrapped[0], "dim")]
         for rest in wrapped[1:]:
             yield [("  " + rest, "dim")]
+
+
+def _formula(formula: str, width: int) -> list[str]:
+    """The formula stacked, or where that is too wide on one line, wrapped."""
+    rows = lines(formula)
+    if max(map(columns_of, rows)) <= width:
+        return rows
+    return textwrap.wrap(parts.plain(f"${formula}$"), width, subsequent_indent="    ")
 
 
 def _prose(prose: str, width: int, style: str) -> Iterator[Line]:
@@ -90,7 +97,6 @@ def _table(table: Table, width: int, digits: int) -> Iterator[Line]:
         yield [(_INDENT + parts.plain(table.caption), "dim")]
     for headers, columns in parts.blocks(table, digits, width - len(_INDENT)):
         names = [parts.plain(h) for h in headers]
-        columns = [columns[0], *map(_points_aligned, columns[1:])]
         sizes = [
             max(columns_of(name), *map(columns_of, column))
             for name, column in zip(names, columns, strict=True)
@@ -100,18 +106,6 @@ def _table(table: Table, width: int, digits: int) -> Iterator[Line]:
         for k in range(len(columns[0])):
             row = "  ".join(_right(c[k], s) for c, s in zip(columns, sizes, strict=True))
             yield [(_INDENT + row, "bold" if k in table.bold else "")]
-
-
-def _points_aligned(texts: list[str]) -> list[str]:
-    """Numbers of different lengths with their points below each other."""
-    tails = [len(t.partition(".")[2]) + ("." in t) for t in texts]
-    if "e" in "".join(texts) or len(set(tails)) == 1:
-        return texts
-    longest = max(tails)
-    return [
-        t if t == figures.GAP else t + " " * (longest - tail)
-        for t, tail in zip(texts, tails, strict=True)
-    ]
 
 
 def _right(text: str, size: int) -> str:

@@ -29,13 +29,13 @@ def _loss(w: Work) -> Step:
     value, slope = (f.of_p, f.slope_of_p) if w.pair.fused else (f.value, f.slope)
     letters = {} if w.pair.fused else f.let
     formulas = [f"L = {w.latex(value)}"]
-    formulas += [f"{letter}_i = {w.latex(part, 'i')}" for letter, part in letters.items()]
+    formulas += [f"{w.latex(k, 'i')} = {w.latex(part, 'i')}" for k, part in letters.items()]
     formulas[0] += f"{_one_hot(w)} = {w.n(w.loss)}"
     formulas.append(rf"\frac{{\partial L}}{{\partial {s}_i}} = {w.latex(slope, 'i')}")
     columns = {f"${s}$": w.a, "$y$": w.target, rf"$\partial L / \partial {s}$": w.slope}
     title = words(w.pair.loss_name)
     return Step(
-        f"The loss: {title}",
+        f"The loss: {title.removesuffix(' loss')}",
         " ".join(part for part in (_prose(w), _constants(w), f.note, _mismatch(w)) if part),
         tuple(formulas),
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
@@ -103,7 +103,8 @@ def _mismatch(w: Work) -> str:
 
 
 def _chain_rule(w: Work) -> Step:
-    s, v = w.s, w.v
+    s, v, f = w.s, w.v, w.pair.loss_formula
+    assert f is not None
     outer = rf"\frac{{\partial L}}{{\partial {v}_j}}"
     rule = (
         rf"{outer} = \sum_i \frac{{\partial L}}{{\partial {s}_i}} \, "
@@ -127,9 +128,10 @@ def _chain_rule(w: Work) -> Step:
     if w.pair.fused:
         columns |= {f"${s}$": w.a, "$y$": w.target}
     if finite:
-        columns[rf"$J^\top \partial L / \partial {s}$"] = product
-        if _large(w):
-            checks.append(w.same("the chain rule against the closed form", product, w.gradient))
+        if w.pair.fused:
+            columns[rf"$J^\top \partial L / \partial {s}$"] = product
+        if _keeps_digits(w):
+            checks.append(w.same(_two_ways(w), product, w.gradient))
     else:
         prose += (
             f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits "
@@ -144,7 +146,7 @@ def _chain_rule(w: Work) -> Step:
         )
     )
     return Step(
-        "The chain rule" + (", and what cancels" if w.pair.fused else ""),
+        "The chain rule" + (", and what cancels" if w.pair.fused and f.cancelled else ""),
         prose,
         tuple(formulas),
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
@@ -152,7 +154,13 @@ def _chain_rule(w: Work) -> Step:
     )
 
 
-def _large(w: Work) -> bool:
+def _two_ways(w: Work) -> str:
+    if w.pair.fused:
+        return "the chain rule against the closed form"
+    return "the product with the Jacobian against the library's vjp"
+
+
+def _keeps_digits(w: Work) -> bool:
     """Whether J^T dL/da keeps its digits: not where it is made of a tiny p times its inverse."""
     return w.arithmetic.exact or float(np.max(np.abs(w.slope))) < 1e3
 
