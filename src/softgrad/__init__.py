@@ -11,7 +11,8 @@ array([ 0.223, -0.163, -0.06 ])
 >>> loss, grad = sg.cross_entropy.value_and_grad([x], [0])
 
 See ``help(sg.softmax)``. Importing loads NumPy and the compiled kernels, nothing else; the
-classifier ``SoftmaxRegression`` and what goes with it load scikit-learn when they are first used.
+classifiers ``SoftmaxRegression`` and ``NeuralNetClassifier`` and what goes with them load
+scikit-learn when they are first used.
 """
 
 from __future__ import annotations
@@ -43,12 +44,13 @@ if TYPE_CHECKING:
     from softgrad.derivation import explain
     from softgrad.doctor import examine
     from softgrad.doctor.gradients import check_grad
-    from softgrad.estimators import SoftmaxRegression, TemperatureScaling
+    from softgrad.estimators import NeuralNetClassifier, SoftmaxRegression, TemperatureScaling
     from softgrad.report.calibration import expected_calibration_error, reliability_diagram
 
     __version__: str
 
 __all__ = [
+    "NeuralNetClassifier",
     "SoftmaxRegression",
     "TemperatureScaling",
     "__version__",
@@ -99,6 +101,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "NeuralNetClassifier": "softgrad.estimators",
     "SoftmaxRegression": "softgrad.estimators",
     "TemperatureScaling": "softgrad.estimators",
     "check_grad": "softgrad.doctor.gradients",

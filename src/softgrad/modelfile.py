@@ -6,6 +6,7 @@ A model file is a ZIP archive, uncompressed, of
     coef.npy  intercept.npy  classes.npy       plain numbers or text, read with allow_pickle=False
     vocabulary.json  idf.npy                   of a model of texts (format version 2): its words
 
+of a network (format version 3) classes.npy, mean.npy, scale.npy and its weights, network/*.npy;
 and can be opened with any ZIP and JSON reader.
 """
 
@@ -26,14 +27,20 @@ from softgrad.data import Layout
 from softgrad.data.atomic import atomic_write
 from softgrad.data.text import TextFeatures
 from softgrad.errors import SoftgradError
-from softgrad.estimators import SoftmaxRegression
+from softgrad.estimators import NeuralNetClassifier, SoftmaxRegression
+from softgrad.estimators import neural_net_file as network_file
 
-FORMAT_VERSION = 2  # of texts and svmlight files; all others are written as 1
+FORMAT_VERSION = 3  # of networks; 2 of texts and svmlight files, all others are written as 1
+
+Classifier = SoftmaxRegression | NeuralNetClassifier
 _HEADER = "softgrad.json"
 _ARRAYS = ("coef", "intercept", "classes")
 _VOCABULARY = "vocabulary.json"
 _TEXT_OPTIONS = {"ngram_range", "sublinear_tf", "lowercase", "token_pattern"}
 _PARAMETERS = ("C", "penalty", "fit_intercept", "class_weight", "tol", "max_iter")
+_UNREADABLE = (
+    *(zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, NotImplementedError),
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 
@@ -63,49 +70,107 @@ class TrainedOn:
         return Layout(self.feature_names, None, n_features, self.zero_based)
 
 
-def save_model(model: SoftmaxRegression, path: Path, trained_on: TrainedOn) -> None:
+def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
     """Write the model; ``path`` is replaced only when the whole file has reached the disk."""
-    arrays = {"coef": model.coef_, "intercept": model.intercept_, "classes": model.classes_}
+    if isinstance(model, NeuralNetClassifier):
+        described, arrays = network_file.describe(model)
+        version = 3
+    else:
+        described, arrays = _describe(model)
+        version = 1 if trained_on.text is None and trained_on.zero_based is None else 2
     text = trained_on.text
     if text is not None:
         arrays["idf"] = text.idf
-    contents = {f"{key}.npy": _to_bytes(key, array) for key, array in arrays.items()}
-    if text is not None:
-        contents[_VOCABULARY] = json.dumps(text.vocabulary).encode()
+        described["text"] = {"column": text.column, "options": text.options}
     # Only what differs from the default is named, so that older versions can read it.
     about = asdict(replace(trained_on, text=None, feature_names=None))
     del about["text"]
     about["feature_names"] = None if text is not None else trained_on.feature_names
     if about["zero_based"] is None:
         del about["zero_based"]
+    header = {
+        "format": "softgrad model",
+        "format_version": version,
+        "model": type(model).__name__,
+        **described,
+        "trained_on": about,
+    }
+    words = None if text is None else json.dumps(text.vocabulary).encode()
+    write_archive(path, header, arrays, {} if words is None else {_VOCABULARY: words})
+
+
+def write_archive(
+    path: Path,
+    header: dict[str, Any],
+    arrays: dict[str, npt.NDArray[Any]],
+    more: dict[str, bytes] | None = None,
+) -> None:
+    """A header and arrays as a ZIP file that appears whole or not at all."""
+    contents = {f"{key}.npy": _to_bytes(key, array) for key, array in arrays.items()}
+    contents |= more or {}
+    sums = {
+        key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
+        for key, content in contents.items()
+    }
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        told = json.dumps(header | {"sha256": sums}, indent=2)
+        archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), told)
+        for key, content in contents.items():
+            archive.writestr(zipfile.ZipInfo(key, _EPOCH), content)
+
+
+def read_archive(
+    path: Path, kind: str, newest: int
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], bytes]:
+    """Header, arrays and vocabulary of a file of this kind; every sum is checked."""
+    name = path.name
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read(_HEADER))
+            _check_version(header, name, kind, newest)
+            contents = {key: archive.read(_member(key)) for key in header["sha256"]}
+        for key, content in contents.items():
+            if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
+                raise ModelFileError(
+                    f"{name} is damaged: {key} was altered. Train or copy it again."
+                )
+        words = contents.pop(_VOCABULARY, b"")
+        arrays = {
+            key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+            for key, content in contents.items()
+        }
+    except ModelFileError:
+        raise
+    except _UNREADABLE:
+        raise ModelFileError(
+            f"{name} is truncated or not a {kind}. Train or copy it again."
+        ) from None
+    return header, arrays, words
+
+
+def _member(key: str) -> str:
+    return key if key == _VOCABULARY else f"{key}.npy"
+
+
+def _describe(
+    model: SoftmaxRegression,
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    arrays = {"coef": model.coef_, "intercept": model.intercept_, "classes": model.classes_}
     parameters = {key: getattr(model, key) for key in _PARAMETERS}
     parameters["C"] = repr(float(model.C))  # JSON has no infinity
     parameters["max_iter"] = int(model.max_iter)
     parameters["class_weight"] = _class_weight(model.class_weight)
     if model.solver != "auto":
         parameters["solver"] = model.solver
-    header = {
-        "format": "softgrad model",
-        "format_version": 1 if text is None and trained_on.zero_based is None else 2,
-        "model": "SoftmaxRegression",
+    described = {
         "parameters": parameters,
         "n_iter": int(model.n_iter_),
         # A streaming fit has no objective that it could have reached.
         "objective": float(model.objective_) if hasattr(model, "objective_") else None,
         "converged": hasattr(model, "solution_") and bool(model.solution_.converged),
         **_proof(model),
-        "trained_on": about,
-        "sha256": {
-            key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
-            for key, content in contents.items()
-        },
     }
-    if text is not None:
-        header["text"] = {"column": text.column, "options": text.options}
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), json.dumps(header, indent=2))
-        for key, content in contents.items():
-            archive.writestr(zipfile.ZipInfo(key, _EPOCH), content)
+    return described, arrays
 
 
 def _proof(model: SoftmaxRegression) -> dict[str, Any]:
@@ -119,58 +184,55 @@ def _proof(model: SoftmaxRegression) -> dict[str, Any]:
     }
 
 
-def load_model(path: Path) -> tuple[SoftmaxRegression, TrainedOn]:
+def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
     """Read a model and what it was trained on."""
     name = path.name
     if not path.exists():
         raise ModelFileError(f"There is no model file {str(path)!r}. Train one with --out DIR.")
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
+    header, arrays, words = read_archive(path, "softgrad model", FORMAT_VERSION)
     try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read(_HEADER))
-            _check_version(header, name)
-            keys = (*_ARRAYS, "idf") if "text" in header else _ARRAYS
-            contents = {key: archive.read(f"{key}.npy") for key in keys}
-            words = archive.read(_VOCABULARY) if "text" in header else b""
-        checked = contents | ({_VOCABULARY: words} if words else {})
-        for key, content in checked.items():
-            if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
-                raise ModelFileError(
-                    f"{name} is damaged: {key} was altered. Train or copy it again."
-                )
-        arrays = {
-            key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            for key, content in contents.items()
-        }
-        model, trained_on = _restore(header, arrays, name)
-        if "text" in header:
-            text = _restore_text(header["text"], json.loads(words), arrays["idf"], name)
+        idf = arrays.pop("idf") if "text" in header else None
+        model: Classifier
+        if header.get("model") == "NeuralNetClassifier":
+            model = network_file.restore(header, arrays)
+        else:
+            model = _restore(header, arrays, name)
+        trained_on = _trained_on(header)
+        if idf is not None:
+            text = _restore_text(header["text"], json.loads(words), idf, name)
             if len(text.vocabulary) != model.n_features_in_:
                 raise _inconsistent(name)
             trained_on = replace(trained_on, text=text)
         return model, trained_on
     except ModelFileError:
         raise
-    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, NotImplementedError):
-        raise ModelFileError(
-            f"{name} is truncated or not a softgrad model. Train or copy it again."
-        ) from None
+    except _UNREADABLE:
+        raise _inconsistent(name) from None
 
 
-def _check_version(header: Any, name: str) -> None:
-    if header["format"] != "softgrad model":
-        raise ModelFileError(f"{name} is not a softgrad model. Train one with --out DIR.")
-    if header["format_version"] > FORMAT_VERSION:
+def _trained_on(header: dict[str, Any]) -> TrainedOn:
+    about = header["trained_on"]
+    if about["image_shape"] is not None:
+        height, width = about["image_shape"]
+        about = about | {"image_shape": (height, width)}
+    return TrainedOn(**about)
+
+
+def _check_version(header: Any, name: str, kind: str, newest: int) -> None:
+    if header["format"] != kind:
+        raise ModelFileError(f"{name} is not a {kind}. Train one with --out DIR.")
+    if header["format_version"] > newest:
         raise ModelFileError(
             f"{name} has format version {header['format_version']}, this softgrad reads up to"
-            f" {FORMAT_VERSION}. Upgrade softgrad."
+            f" {newest}. Upgrade softgrad."
         )
 
 
 def _restore(
     header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], name: str
-) -> tuple[SoftmaxRegression, TrainedOn]:
+) -> SoftmaxRegression:
     coef, intercept, classes = (arrays[key] for key in _ARRAYS)
     n_outputs = 1 if len(classes) == 2 else len(classes)
     consistent = (
@@ -196,11 +258,7 @@ def _restore(
     if "gap" in header:  # not in files of a version that proved nothing
         model.solver_ = str(header["solver"])
         model.gap_ = np.inf if header["gap"] is None else float(header["gap"])
-    trained_on = TrainedOn(**header["trained_on"])
-    if trained_on.image_shape is not None:
-        height, width = trained_on.image_shape
-        trained_on = TrainedOn(**(header["trained_on"] | {"image_shape": (height, width)}))
-    return model, trained_on
+    return model
 
 
 def _restore_text(

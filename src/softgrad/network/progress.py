@@ -57,7 +57,8 @@ class TrainingResult:
 
     ``history`` has one number an epoch under "loss", "accuracy", "validation_loss" and
     "validation_accuracy". ``best_epoch`` is the one whose weights the network has now, 0 where
-    there was no validation. ``state`` continues the training, with more epochs.
+    there was no validation. ``state`` continues the training, with more epochs; ``memory``, the
+    optimiser's part of it, a training on other data.
     """
 
     status: Status
@@ -67,6 +68,7 @@ class TrainingResult:
     best_epoch: int
     history: dict[str, list[float]]
     state: dict[str, Array] = field(repr=False)
+    memory: dict[str, Array] = field(repr=False)
 
     @property
     def best_loss(self) -> float:

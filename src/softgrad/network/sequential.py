@@ -212,27 +212,29 @@ class Sequential:
 
     # --- The network as a function --------------------------------------------------------------
 
-    def forward(self, X: Any, *, out: Array | None = None) -> Array:
+    def forward(self, X: Any, *, until: int | None = None, out: Array | None = None) -> Array:
         """Return what comes out of the last layer, for rows of any number.
 
         Parameters
         ----------
         X : array or CSR (rows, features)
             Converted to the network's type.
+        until : int, optional
+            How many layers to go through; by default all.
         out : ndarray, optional
             Where to write.
 
         Returns
         -------
         ndarray
-            Of shape (rows, units of the last layer), in the network's type.
+            Of shape (rows, units of the last of these layers), in the network's type.
 
         Raises
         ------
         ValueError
             If ``X`` does not fit the first layer.
         """
-        return self._outputs(X, self.layers, out)
+        return self._outputs(X, self.layers[:until], out)
 
     def logits(self, X: Any) -> Array:
         """Return what the loss sees: ``forward`` without a last activation that it includes."""

@@ -46,6 +46,7 @@ def train(
     on_step: Callback | None = None,
     on_epoch: Callback | None = None,
     state: Mapping[str, Array] | None = None,
+    memory: Mapping[str, Array] | None = None,
 ) -> TrainingResult:
     """Train a network in place, by mini-batches.
 
@@ -84,6 +85,8 @@ def train(
     state : mapping, optional
         What ``Progress.state()`` returned: training goes on from there, bit for bit as if it had
         never stopped. Data and options must be those of that training.
+    memory : mapping, optional
+        What the optimiser remembers of other data: ``TrainingResult.memory`` of the chunk before.
 
     Returns
     -------
@@ -151,6 +154,8 @@ def train(
         patience=patience,
         min_improvement=min_improvement,
     )
+    if memory is not None:
+        run.remember(memory)
     if state is not None:
         run.resume(state)
     return run.go(on_step, on_epoch)
@@ -232,13 +237,7 @@ class _Run:
                     "be another training. Start from net.load_state instead if that is meant."
                 )
         self.net.load_state(_under(state, "network/"))
-        memory = _under(state, "optimizer/")
-        if set(memory) != set(self.memory):
-            raise OptionError(
-                f"The state's optimiser remembers {sorted(memory)}, "
-                f"{type(self.optimizer).__name__} remembers {sorted(self.memory)}."
-            )
-        self.memory = {name: a.copy() for name, a in memory.items()}
+        self.remember(_under(state, "optimizer/"))
         self.best = {name: a.copy() for name, a in _under(state, "best/").items()}
         self.curves = {name: state[f"history/{name}"].tolist() for name in _CURVES}
         self.epoch, self.batch, self.best_epoch, self.waited = (
@@ -246,6 +245,22 @@ class _Run:
         )
         *sums, lowest = state["training/sums"]
         self.sums, self.lowest = np.array(sums), float(lowest)
+
+    def remember(self, memory: Mapping[str, Array]) -> None:
+        """Take what an optimiser of this kind has remembered."""
+        for name in sorted({*memory, *self.memory}):
+            saved, own = memory.get(name), self.memory.get(name)
+            if saved is None or own is None:
+                raise OptionError(
+                    f"The state's optimiser remembers {sorted(memory)}, "
+                    f"{type(self.optimizer).__name__} remembers {sorted(self.memory)}."
+                )
+            if saved.shape != own.shape:
+                raise ShapeError(
+                    f"The optimiser remembers {name} of shape {saved.shape}; this network needs "
+                    f"{own.shape}: it was saved from another architecture."
+                )
+        self.memory = {name: a.copy() for name, a in memory.items()}
 
     # --- The loop -------------------------------------------------------------------------------
 
@@ -404,6 +419,7 @@ class _Run:
             best_epoch=self.best_epoch if status is not Status.STOPPED else 0,
             history=self.curves,
             state=state,
+            memory=_under(state, "optimizer/"),
         )
 
 
