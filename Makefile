@@ -66,6 +66,7 @@ sanitize: $(VENV)/.ready
 	build/sanitize/kernel_check
 
 clean:
+	rm -rf docs/reference/api docs/mistakes/[0-9]*.md docs/mistakes/table.md
 	rm -rf build dist runs $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.ready:

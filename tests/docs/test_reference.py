@@ -54,7 +54,8 @@ def test_it_says_what_it_is(name: str) -> None:
 def test_the_derivatives_are_there_too(name: str) -> None:
     value = reference.resolve(name)
     members = reference.members(value)
-    assert {"vjp", "jvp", "jacobian", "hvp"} <= set(members)
+    assert {"vjp", "jvp", "hvp"} <= set(members)
+    assert any(member.startswith("jacobian") for member in members)
     for member in members:
         assert inspect.getdoc(getattr(value, member)), f"{name}.{member} has no docstring"
 

@@ -195,16 +195,19 @@ def _foreign_bases(value: type) -> list[str]:
 
 
 def members(value: Any) -> list[str]:
-    """The members of a function object, in the order of the protocol that it follows."""
+    """The members of a function object: those of its protocol, or all of its own."""
     from softgrad import _protocol
 
+    if not isinstance(value, (_protocol.Differentiable, _protocol.Loss)):
+        own = vars(type(value)).items()
+        return [n for n, member in own if inspect.isfunction(member) and not n.startswith("_")]
     names = [
         name
         for base in (_protocol.Differentiable, _protocol.Loss)
         for name, member in vars(base).items()
         if getattr(member, "__isabstractmethod__", False) and hasattr(type(value), name)
     ]
-    return list(dict.fromkeys(name for name in names if not name.startswith("_")))
+    return list(dict.fromkeys(names))
 
 
 def function_lines(name: str, value: Any) -> list[str]:
@@ -272,8 +275,15 @@ def _check(app: Any, env: Any) -> None:
         logging.getLogger(__name__).warning("%s is public, but has no entry.", name)
 
 
+def _write_commands(app: Any) -> None:
+    from softgrad_site import commands
+
+    write_pages(FOLDER, {"commands.md": commands.page()}, "*.md")
+
+
 def setup(app: Any) -> None:
     """Write the pages before Sphinx looks for them, and check them after it has read them."""
     app.connect("builder-inited", lambda app: write_pages(FOLDER, pages(), "*.rst"))
+    app.connect("builder-inited", _write_commands)
     app.connect("autodoc-skip-member", _skip)
     app.connect("env-check-consistency", _check)
