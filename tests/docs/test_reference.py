@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 
 import softgrad as sg
+from softgrad._protocol import Loss
 
 reference = import_module("softgrad_site.reference")
 docstrings = import_module("softgrad_site.docstrings")
@@ -48,6 +49,7 @@ def test_it_says_what_it_is(name: str) -> None:
     own = type(value) if name in OBJECTS else value
     doc = own.__doc__  # an inherited one would not be about it
     assert doc, f"{name} has no docstring"
+    assert not doc.startswith(f"{own.__name__}("), f"{name} has only what dataclass wrote"
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -56,6 +58,7 @@ def test_the_derivatives_are_there_too(name: str) -> None:
     members = reference.members(value)
     assert {"vjp", "jvp", "hvp"} <= set(members)
     assert any(member.startswith("jacobian") for member in members)
+    assert ("grad" in members) == isinstance(value, Loss)
     for member in members:
         assert inspect.getdoc(getattr(value, member)), f"{name}.{member} has no docstring"
 
@@ -73,7 +76,7 @@ def test_a_name_without_an_entry_is_found() -> None:
 
 def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
     doc = [
-        "Return the gradient of x = y + z.",
+        "x + 1 of each number",
         "",
         "p (g - sum p g) / T",
         "",
@@ -90,7 +93,7 @@ def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
         ">>> print(2 | 1, *[3])",
     ]
     assert docstrings.readable(doc) == [
-        "Return the gradient of x = y + z.",
+        "x + 1 of each number",
         "",
         ".. code-block:: text",
         "",

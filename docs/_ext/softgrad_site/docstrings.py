@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _OPERATOR = re.compile(r"[=/^(+*|<>-]")
-_MARKUP = re.compile(r"(\||(?<![\w*])\*(?=\w)(?!\w*\*))")
+_MARKUP = re.compile(r"(\||(?<![\w*])\*(?=[\w.])(?![\w.]*\*))")
 _PROSE = re.compile(r"[.:;!?]$|``|`|\b(is|are|the|of|and|if|with)\b \w+ \w+ \w+")
 
 
