@@ -34,6 +34,8 @@ autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+smartquotes_action = "q"  # two hyphens are an option, not a dash
+
 html_theme = "furo"
 html_title = "softgrad"
 html_static_path = ["_static"]
