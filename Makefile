@@ -64,6 +64,7 @@ sanitize: $(VENV)/.ready
 	$(BIN)/cmake --preset sanitize -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN)/ninja)
 	$(BIN)/cmake --build --preset sanitize
 	build/sanitize/kernel_check
+	build/sanitize/kernel_sweep 40009
 
 clean:
 	rm -rf docs/reference/api docs/mistakes/[0-9]*.md docs/mistakes/table.md

@@ -2,6 +2,7 @@
 #include "losses.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "arrays.hpp"
 #include "softgrad/losses_batch.hpp"
@@ -225,17 +226,24 @@ PyObject* py_hinge_loss(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return index_loss<HingeLoss>("hinge_loss", args, n);
 }
 
-// within(x, most): whether all numbers of a contiguous array are in 0..most, or NaN.
+// within(x, least, most, nan_passes): whether all numbers of a contiguous array are in least..most.
 PyObject* py_within(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (wrong_count("within", n, 2, 2)) return nullptr;
-  double most;
-  if (!is_floats(args[0]) || !read_double(args[1], &most)) return not_taken();
+  if (wrong_count("within", n, 4, 4)) return nullptr;
+  double least, most;
+  if (!is_floats(args[0]) || !read_double(args[1], &least) || !read_double(args[2], &most) ||
+      !PyBool_Check(args[3]))
+    return not_taken();
   PyArrayObject* x = as_array(args[0]);
   if (!PyArray_IS_C_CONTIGUOUS(x) && !PyArray_IS_F_CONTIGUOUS(x)) return not_taken();
+  const bool nan_passes = args[3] == Py_True;
   bool yes = true;
   with_type(x, [&]<class T>() {
+    WithoutGil release(PyArray_SIZE(x));
+    constexpr double largest = std::numeric_limits<T>::max();
+    const T from = static_cast<T>(least < -largest ? -largest : least);
+    const T to = static_cast<T>(most > largest ? largest : most);
     yes = loss_kernels_for<T>().within(static_cast<const T*>(PyArray_DATA(x)), PyArray_SIZE(x),
-                                       static_cast<T>(most));
+                                       from, to, nan_passes);
   });
   return PyBool_FromLong(yes);
 }

@@ -14,20 +14,11 @@ const OptimizerTable& optimizer_table();    // kernels_optimizers.cpp
 
 template <class T>
 static constexpr Kernels<T> kernels() {
-  return {normalize<T>,
-          logsumexp<T>,
-          cross_entropy<T>,
-          cross_entropy_dense<T>,
-          target_mass<T>,
-          product<T>,
-          product_of_logits<T>,
-          dot<T>,
-          block_sum<T>,
-          careful_block_sum<T>,
-          block_max<T>,
-          join<T>,
-          needs_care<T>,
-          emit<T>};
+  return {normalize<T>,           logsumexp<T>,   cross_entropy<T>,
+          cross_entropy_dense<T>, target_mass<T>, product<T>,
+          product_of_logits<T>,   dot<T>,         block_sum<T>,
+          careful_block_sum<T>,   block_max<T>,   join<T>,
+          needs_care<T>,          emit<T>};
 }
 
 const KernelTable& table() {

@@ -7,7 +7,7 @@ namespace softgrad::SOFTGRAD_ISA {
 
 template <class T>
 static constexpr LossKernels<T> loss_kernels() {
-  return {entries<T>, row_sums, add_strip, row_sum, within<T>, focal_rows<T>, runner_up<T>};
+  return {entries<T>, row_sums<T>, add_strip, row_sum, within<T>, focal_rows<T>, scale_entries<T>, runner_up<T>};
 }
 
 const LossTable& loss_table() {

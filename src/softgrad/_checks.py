@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from softgrad import _native
 from softgrad._typing import Array, ArrayLike, Axis, BoolArray, Shape
 from softgrad.errors import (
     AxisError,
@@ -323,22 +324,28 @@ def entries(values: ArrayLike, shape: Shape, meaning: str) -> Array:
     return array.astype(np.float32) if _is_half(array.dtype) else array
 
 
-def _limits(binary: bool) -> tuple[float, float]:
-    return (0, 1) if binary else (-sys.float_info.max, sys.float_info.max)
-
-
 def plain_entries(array: Array, binary: bool) -> bool:
     """Whether targets of entries are finite, and those of yes/no questions in 0..1."""
-    least, most = _limits(binary)
-    return not array.size or bool(array.min() >= least and array.max() <= most)  # false for NaN
+    return _within(array, *((0.0, 1.0) if binary else (-np.inf, np.inf)))
+
+
+def _within(array: Array, least: float, most: float) -> bool:
+    """Whether all numbers are finite and in least..most."""
+    inside = _native.within(array, least, most, False)
+    if inside is not NotImplemented:
+        return bool(inside)
+    if not array.size:
+        return True
+    smallest, largest = array.min(), array.max()  # NaN if there is one
+    finite = smallest > -np.inf and largest < np.inf
+    return bool(finite and smallest >= least and largest <= most)
 
 
 def entries_in_range(array: Array, binary: bool) -> None:
     """Refuse targets that `plain_entries` does not accept, naming the first."""
     if plain_entries(array, binary):
         return
-    least, most = _limits(binary)
-    at = _first(~((array >= least) & (array <= most)))
+    at = _first(~((array >= 0) & (array <= 1)) if binary else ~np.isfinite(array))
     if not binary:
         raise TargetError(f"target holds {array[at]}{_place(at)}; targets are finite numbers.")
     raise TargetError(
@@ -368,7 +375,7 @@ def target_within_mask(allowed: BoolArray, wanted: str) -> None:
 
 
 def _finite_and_not_negative(array: Array) -> bool:
-    return not array.size or bool(array.min() >= 0 and array.max() < np.inf)  # false for NaN
+    return _within(array, 0.0, np.inf)
 
 
 def _first(bad: BoolArray) -> tuple[int, ...]:

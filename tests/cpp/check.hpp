@@ -214,6 +214,7 @@ struct Truth {
 void check_rows(const softgrad::KernelTable& table);
 void check_batches();
 void check_activations(const softgrad::KernelTable& table);
+void check_losses();
 void check_linear(const softgrad::KernelTable& table);
 void check_optimizers(const softgrad::KernelTable& table);
 

@@ -280,6 +280,7 @@ int main() {
     check::check_rows(softgrad::active_kernels());
     check::check_batches();
     check::check_activations(softgrad::active_kernels());
+    check::check_losses();
     check::check_linear(softgrad::active_kernels());
     check::check_optimizers(softgrad::active_kernels());
     std::printf("%s checked\n", name.c_str());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
+from softgrad.functions import ACTIVATIONS
 from tests.support.members import BY_NAME, names
 
 ROWS = names(lambda member: member.has_axis)
@@ -115,6 +117,25 @@ def test_unknown_options_are_refused() -> None:
     for function in (sg.softmax, sg.softmax.vjp, sg.logsumexp, sg.sigmoid, sg.cross_entropy):
         with pytest.raises(TypeError):
             function(X, X, dim=-1)
+
+
+@pytest.mark.parametrize(("name", "option"), [("leaky_relu", "negative_slope"), ("elu", "alpha")])
+@pytest.mark.parametrize("member", ["__call__", "vjp", "jvp", "jacobian", "hvp"])
+def test_parameters_of_elementwise_functions(name: str, option: str, member: str) -> None:
+    """Every member checks the option, names it in its signature, and refuses others by name."""
+    method = getattr(ACTIVATIONS[name], member)
+    factors = [X] * {"vjp": 1, "jvp": 1, "hvp": 2}.get(member, 0)
+    assert option in inspect.signature(method).parameters
+    for bad in (np.nan, np.inf, 2e6):
+        with pytest.raises(ValueError, match=option):
+            method(X, *factors, **{option: bad})
+    for bad in ("steep", None, [0.1, 0.2], 1j):
+        with pytest.raises(TypeError, match=option):
+            method(X, *factors, **{option: bad})
+    with pytest.raises(TypeError, match=f"no option 'slope'; accepted are {option}"):
+        method(X, *factors, slope=0.1)
+    assert ACTIVATIONS[name].options == (option,)
+    assert ACTIVATIONS["relu"].options == ()
 
 
 # --- targets -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import softgrad as sg
-from softgrad.functions import ACTIVATIONS
+from softgrad.functions import ACTIVATIONS, LOSSES
 
 PUBLIC = {
     "logsumexp",
@@ -29,7 +29,7 @@ PUBLIC = {
     "info",
     "show_info",
     "__version__",
-}
+} | set(LOSSES)
 FUNCTIONS = [*ACTIVATIONS, "logsumexp"]
 
 
@@ -102,7 +102,7 @@ def documented() -> list[tuple[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "thing"), documented(), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("name", "thing"), [pytest.param(*d, id=d[0]) for d in documented()])
 def test_docstrings(name: str, thing: Any) -> None:
     """A docstring of its own (not its type's), with an example for functions and members."""
     text = inspect.getdoc(thing)

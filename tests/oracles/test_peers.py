@@ -9,6 +9,7 @@ import pytest
 import scipy.special
 
 import softgrad as sg
+from softgrad.functions import ACTIVATIONS
 
 X = np.random.default_rng(3).normal(size=(4, 3, 5)) * 4
 
@@ -121,3 +122,59 @@ def test_torch_hessian_products(rng: Any) -> None:
 
     _, expected = torch.autograd.functional.hvp(projected, torch.tensor(x), torch.tensor(v))
     np.testing.assert_allclose(sg.softmax.hvp(x, g, v), expected.numpy(), 1e-10, 1e-14)
+
+
+# --- Activations ---------------------------------------------------------------------------------
+
+TORCH_NAMES = {"log_sigmoid": "logsigmoid", "gelu_tanh": "gelu"}
+TORCH_OPTIONS: dict[str, dict[str, Any]] = {
+    "gelu_tanh": {"approximate": "tanh"},
+    "softmax": {"dim": -1},
+    "log_softmax": {"dim": -1},
+    "softmin": {"dim": -1},
+}
+WITHOUT_PEER = ("identity", "sparsemax")
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name not in WITHOUT_PEER])
+def test_torch_activations(name: str, rng: Any) -> None:
+    """In float64, away from the tails, where it is accurate; at 0 the convention for kinks is the
+    same. (For the second derivative of elu at 0 it takes the other side, not that of f'.)"""
+    torch = pytest.importorskip("torch")
+    peer = getattr(torch.nn.functional, TORCH_NAMES.get(name, name))
+    g, v = rng.normal(size=(2, *X.shape))
+    for at in (X / 2, np.zeros_like(X)):
+        x = torch.tensor(at, requires_grad=True)
+        value = peer(x, **TORCH_OPTIONS.get(name, {}))
+        (slope,) = torch.autograd.grad(value, x, torch.tensor(g), create_graph=True)
+        function: Any = ACTIVATIONS[name]
+        np.testing.assert_allclose(function(at), value.detach().numpy(), 1e-13, 1e-15)
+        np.testing.assert_allclose(function.vjp(at, g), slope.detach().numpy(), 1e-11, 1e-15)
+        if slope.requires_grad and (at.any() or name not in ("elu", "selu")):
+            (change,) = torch.autograd.grad(slope, x, torch.tensor(v))
+            np.testing.assert_allclose(function.hvp(at, g, v), change.numpy(), 1e-9, 1e-14)
+        elif name in ("relu", "leaky_relu"):
+            assert not function.hvp(at, g, v).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("leaky_relu", {"negative_slope": 0.3}), ("elu", {"alpha": 0.4})],
+)
+def test_torch_parameters(name: str, options: dict[str, float], rng: Any) -> None:
+    torch = pytest.importorskip("torch")
+    g = rng.normal(size=X.shape)
+    for at in (X, np.zeros_like(X)):
+        x = torch.tensor(at, requires_grad=True)
+        value = getattr(torch.nn.functional, name)(x, **options)
+        value.backward(torch.tensor(g))
+        function: Any = ACTIVATIONS[name]
+        np.testing.assert_allclose(function(at, **options), value.detach().numpy(), 1e-14)
+        np.testing.assert_allclose(function.vjp(at, g, **options), x.grad.numpy(), 1e-14)
+
+
+def test_scipy_activations() -> None:
+    np.testing.assert_allclose(sg.log_sigmoid(X), scipy.special.log_expit(X), 1e-14)
+    np.testing.assert_allclose(sg.softplus(X), -scipy.special.log_expit(-X), 1e-14)
+    np.testing.assert_allclose(sg.gelu(X / 4), X / 4 * scipy.special.ndtr(X / 4), 1e-14)
+    np.testing.assert_allclose(sg.softmin(X), scipy.special.softmax(-X, axis=-1), 1e-14)

@@ -147,6 +147,9 @@ def test_less_motion_where_it_is_asked_for(open_page: Callable[..., Any]) -> Non
         == "0s, 0s"
     )
     page.get_by_role("button", name="Train", exact=True).click()
-    until(page, "document.querySelectorAll('.train .versus b')[2].textContent === '80'")
+    # The first picture after the start is 80 steps on, not 4.
+    steps = "document.querySelectorAll('.train .versus b')[2].textContent"
+    until(page, f"(window.firstSeen = {steps}) !== '0'")
+    assert page.evaluate("window.firstSeen") == "80"
     page.get_by_role("button", name="Pause").click()
     assert loss(page) < 1.0

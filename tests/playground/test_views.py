@@ -11,6 +11,7 @@ import softgrad as sg
 from tests.playground.in_page import go, settle, state
 
 X = [2.0, 1.0, 0.1, -1.0]
+SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
 def number(text: str) -> float:
@@ -30,7 +31,8 @@ def test_every_symbol_of_the_formula_is_bound_to_its_number(page: Any) -> None:
         lit = page.locator("#formula .lit")
         assert {node.get_attribute("data-sym") for node in lit.all()} == {key}
         seen[key] = page.locator("#formula .readout").inner_text()
-        assert symbol.get_attribute("aria-label").startswith(seen[key].split("=")[0].strip())
+        label = symbol.get_attribute("aria-label").translate(SUBSCRIPTS)
+        assert label.startswith(seen[key].split("=")[0].strip())
     p, total = sg.softmax(X), np.exp(np.array(X) - 2).sum()
     for key, value in {
         "p_i": p[0],

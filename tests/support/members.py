@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 import softgrad as sg
 from softgrad._protocol import Elementwise
 from softgrad._reference import activations, losses, rows
-from softgrad.functions import ACTIVATIONS
+from softgrad._reference.row_losses import Reference
+from softgrad.functions import ACTIVATIONS, LOSSES
 
 Array = NDArray[Any]
 
@@ -32,6 +33,8 @@ class Member:
     result: str = "like x"  # "like x", "a row each", "square", "flat", "scalar"
     options: frozenset[str] = frozenset({"axis", "temperature", "where"})
     fixed: dict[str, Any] = field(default_factory=dict)
+    loss: str = ""  # the loss that it is a member of
+    target: str = ""  # of a loss: the kind of its target
 
     def __call__(self, x: Any, *companions: Any, **options: Any) -> Any:
         return self.call(x, *companions, **self.fixed, **options)
@@ -91,12 +94,18 @@ def _probabilities(rng: Generator, x: Array, axis: Any) -> Array:
     return np.asarray(weight / weight.sum(axis=axis, keepdims=True)).astype(float_type(x))
 
 
+def _yes_or_no(rng: Generator, x: Array, axis: Any) -> Array:
+    return rng.integers(2, size=x.shape).astype(float_type(x))
+
+
 _MAKE: dict[str, Callable[[Generator, Array, Any], Array]] = {
     "entries": _entries,
     "one a row": _one_a_row,
     "one": _one,
     "labels": _labels,
     "probabilities": _probabilities,
+    "values": _entries,
+    "yes or no": _yes_or_no,
 }
 
 
@@ -180,23 +189,45 @@ ELEMENTWISE: list[tuple[str, dict[str, float]]] = [
 ]
 
 
-def _loss_members(target: str, reduction: str) -> list[Member]:
-    loss = sg.cross_entropy
+def as_probabilities(x: Any) -> Any:
+    """Numbers in 0..1 of any numbers, by operations that round the same everywhere."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        return x
+    with np.errstate(all="ignore"):
+        return 1 / (1 + np.abs(array)) if array.dtype.kind == "f" else 1 / (1.0 + np.abs(array))
+
+
+def _of_probabilities(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *companions, **options: function(as_probabilities(x), *companions, **options)
+
+
+def _loss_members(name: str, target: str, reduction: str) -> list[Member]:
+    loss: Any = LOSSES[name]
     per_row = reduction == "none"
     value = "a row each" if per_row else "scalar"
     cotangent = "one a row" if per_row else "one"
 
-    def member(name: str, *more: str, result: str = "like x") -> Member:
-        dotted = f"cross_entropy.{name}" if name else "cross_entropy"
-        call = getattr(loss, name) if name else loss
-        reference = getattr(losses, f"cross_entropy_{name}" if name else "cross_entropy")
+    def reference(member: str) -> Callable[..., Any]:
+        if name == "cross_entropy":
+            found: Any = getattr(losses, f"cross_entropy_{member}" if member else "cross_entropy")
+            return found
+        found = getattr(Reference(name), member or "value")
+        return found
+
+    def member(which: str, *more: str, result: str = "like x") -> Member:
+        calls = [getattr(loss, which) if which else loss, reference(which)]
+        if loss.takes == "probabilities":
+            calls = [_of_probabilities(call) for call in calls]
         return Member(
-            f"{dotted}[{target}, {reduction}]",
-            call,
-            reference,
+            f"{name}.{which}[{target}, {reduction}]" if which else f"{name}[{target}, {reduction}]",
+            *calls,
             (target, *more),
             result,
-            fixed={"reduction": reduction},
+            frozenset(loss.options) & {"axis", "temperature", "where"},
+            {"reduction": reduction},
+            name,
+            target,
         )
 
     members = [
@@ -208,8 +239,40 @@ def _loss_members(target: str, reduction: str) -> list[Member]:
         member("jacobian"),
         member("hessian", result="square"),
     ]
-    return members + ([member("grad_target")] if target == "probabilities" else [])
+    return members + ([member("grad_target")] if target != "labels" else [])
 
+
+#: What the target of each loss is made of; the cross-entropy with all reductions.
+_TARGETS = [
+    ("nll", "labels"),
+    ("nll", "probabilities"),
+    ("categorical_cross_entropy", "labels"),
+    ("categorical_cross_entropy", "probabilities"),
+    ("binary_cross_entropy", "yes or no"),
+    ("binary_cross_entropy", "probabilities"),
+    ("binary_cross_entropy_probabilities", "yes or no"),
+    ("focal", "labels"),
+    ("focal", "probabilities"),
+    ("sigmoid_focal", "yes or no"),
+    ("sigmoid_focal", "probabilities"),
+    ("squared_error", "values"),
+    ("half_squared_error", "values"),
+    ("absolute_error", "values"),
+    ("huber", "values"),
+    ("kl_divergence", "probabilities"),
+    ("multiclass_hinge", "labels"),
+    ("distillation", "values"),
+]
+_ROW_LOSSES = [
+    member for name, target in _TARGETS for member in _loss_members(name, target, "none")
+]
+#: Every loss, but one member each, for the reductions; the others do not know of them.
+_REDUCED = [
+    member
+    for name, target in _TARGETS
+    for reduction in ("sum", "mean")
+    for member in _loss_members(name, target, reduction)[:2]
+]
 
 MEMBERS: list[Member] = [
     *_row_members("softmax", sg.softmax),
@@ -227,8 +290,10 @@ MEMBERS: list[Member] = [
         member
         for target in ("labels", "probabilities")
         for reduction in ("none", "sum", "mean")
-        for member in _loss_members(target, reduction)
+        for member in _loss_members("cross_entropy", target, reduction)
     ),
+    *_ROW_LOSSES,
+    *_REDUCED,
 ]
 
 BY_NAME = {member.name: member for member in MEMBERS}

@@ -17,7 +17,6 @@
 
 #include "activation_kernels.hpp"
 #include "linear_kernels.hpp"
-#include "loss_kernels.hpp"
 #include "optimizer_kernels.hpp"
 
 namespace softgrad {
@@ -137,6 +136,8 @@ struct Scratch {
   }
 };
 
+struct LossTable;  // loss_kernels.hpp
+
 struct KernelTable {
   const char* name;
   Kernels<float> f32;
@@ -152,6 +153,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace baseline
 #ifdef SOFTGRAD_HAVE_AVX2
 namespace avx2 {
@@ -159,6 +161,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx2
 #endif
 #ifdef SOFTGRAD_HAVE_AVX512
@@ -167,6 +170,7 @@ const KernelTable& table();
 const LinearTable& linear_table();
 const ActivationTable& activation_table();
 const LossTable& loss_table();
+const OptimizerTable& optimizer_table();
 }  // namespace avx512
 #endif
 

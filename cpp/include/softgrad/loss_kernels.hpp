@@ -51,11 +51,13 @@ struct LossKernels {
   // Adds a strip of one long row to its sixteen running sums, which `row_sum` combines.
   void (*add_strip)(const double* hi, const double* lo, long n, double* sums_hi, double* sums_lo);
   void (*row_sum)(const double* sums_hi, const double* sums_lo, double* hi, double* lo);
-  // Whether n numbers are at least 0 and at most `most`, or NaN.
-  bool (*within)(const T* x, long n, T most);
+  // Whether n numbers are in least..most; NaN if it passes.
+  bool (*within)(const T* x, long n, T least, T most, bool nan_passes);
   // What `entries` gives for focal_log_probability at x = -(hi + lo), y = 1, of n <= 64 rows.
   void (*focal_rows)(double gamma, const double* hi, const double* lo, long n, double* value_hi,
                      double* value_lo, double* slope);
+  // y *= factor, rounded once.
+  void (*scale)(T* y, long n, double factor);
   // margin + max_{j != target} x_j - x_target as hi + lo, and the first such j (-1: none).
   long (*runner_up)(const T* x, long classes, long target, double margin, double* hi, double* lo);
 };

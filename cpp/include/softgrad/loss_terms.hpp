@@ -12,14 +12,13 @@
 // A coefficient of 0 makes its term 0, also where the other factor is infinite.
 #pragma once
 
-#include "emit.hpp"
 #include "log.hpp"
 #include "loss_kernels.hpp"
 
 namespace softgrad::SOFTGRAD_ISA {
 
-// 1 - exp(-a) for a >= 0 with e = exp(-a): the difference where e <= 1/2, else the series of expm1.
-SOFTGRAD_INLINE vd one_minus_exp(vd a, vd e) {
+// 1 - exp(-a) for 0 <= a <= ln 2, by the series of expm1.
+SOFTGRAD_INLINE vd one_minus_exp(vd a) {
   vd p = splat(0x1p0 / 1307674368000.0);  // 1/15!
   constexpr double inverse_factorial[] = {
       1.0 / 87178291200.0, 1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
@@ -27,8 +26,7 @@ SOFTGRAD_INLINE vd one_minus_exp(vd a, vd e) {
       1.0 / 24.0,          1.0 / 6.0,          1.0 / 2.0};
   vd x = -a;
   for (double c : inverse_factorial) p = fma(p, x, splat(c));
-  vd series = -fma(p, x * x, x);
-  return e > 0.5 ? series : 1.0 - e;
+  return -fma(p, x * x, x);
 }
 
 // c * v, 0 where c is 0.
@@ -57,14 +55,20 @@ SOFTGRAD_INLINE DD log_any(DD u) {
 }
 
 // What the logistic function and its logarithms are made of, with e = exp(-|x|).
+//
+// log(1 + e) = 2 artanh s, where s = e / (2 + e), or (e - 1) / (e + 3) and ln 2 more where e is
+// above sqrt(2) - 1: |s| <= 0.1716, as in log.hpp. One division serves s and 1 / (1 + e).
 template <class T>
 struct LogOdds {
   static constexpr bool full = sizeof(T) == 8;
   static constexpr double unbias = full ? 0x1p-54 : 1.0;
-  vl negative;  // x < 0
-  vd size;      // |x|
-  DD e;         // times 1 / unbias
-  DD total;     // 1 + e
+  vl negative;                     // x < 0
+  vd size;                         // |x|
+  DD e;                            // times 1 / unbias
+  DD total;                        // 1 + e
+  vd inverse;                      // 1 / total
+  vl upper;                        // e > sqrt(2) - 1
+  vd above, below, below_inverse;  // s = above / below
 
   static SOFTGRAD_INLINE LogOdds of(vd x) {
     LogOdds r;
@@ -74,24 +78,60 @@ struct LogOdds {
       r.e = exp_dd_biased(-r.size, vd{});
     else
       r.e = {exp2_short(r.size * -log2e), vd{}};
-    r.total = fast_two_sum(splat(1.0), r.e.hi * unbias);
+    const vd e = r.e.hi * unbias;
+    r.total = fast_two_sum(splat(1.0), e);
     r.total.lo += r.e.lo * unbias;
+    r.upper = e > 0.41421356;
+    r.above = e - (r.upper ? splat(1.0) : vd{});
+    r.below = e + (r.upper ? splat(3.0) : splat(2.0));
+    const vd both = 1.0 / (r.total.hi * r.below);
+    r.inverse = both * r.below;
+    r.below_inverse = both * r.total.hi;
+    if constexpr (full) {
+      const DD back = two_product(r.inverse, r.total.hi);
+      const vd rest = ((1.0 - back.hi) - back.lo) - r.inverse * r.total.lo;
+      r.inverse = fma(r.inverse, rest, r.inverse);
+    }
     return r;
   }
-  // log(1 + e) = softplus(-|x|); softplus(|x|) is that and |x|.
+  // log(1 + e) = softplus(-|x|) in one double: 2^-36 (float32), 1 ULP (float64).
+  SOFTGRAD_INLINE vd softplus_of_minus_size() const {
+    vd s = above * below_inverse, q = s * s, low = {};
+    constexpr double tail[] = {2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13};
+    constexpr double head[] = {2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3};
+    vd p = splat(full ? 2.0 / 23 : 2.0 / 13);
+    if constexpr (full) {
+      // What rounding took from e - 1, from e + 2 and from e itself.
+      const vd e_hi = e.hi * unbias, e_lo = e.lo * unbias;
+      const vd shift = upper ? splat(1.0) : vd{}, added = upper ? splat(3.0) : splat(2.0);
+      const vd above_low = (e_hi - (above + shift)) + e_lo;
+      const vd below_low = (e_hi - (below - added)) + e_lo;
+      const DD back = two_product(s, below);
+      low = ((((above - back.hi) - back.lo) + above_low) - s * below_low) * below_inverse;
+      for (double c : tail) p = fma(p, q, splat(c));
+    }
+    for (double c : head) p = fma(p, q, splat(c));
+    const vd tiny = fma(s * q, p, 2.0 * low);
+    const vd least = fma(splat(2.0), s, tiny);
+    return upper ? ln2 + (2.0 * s + (tiny + 0x1.abc9e3b39803fp-56)) : least;
+  }
+  // The same as two doubles.
   SOFTGRAD_INLINE DD small_softplus() const {
-    return log1p_dd<full>({e.hi * unbias, e.lo * unbias});
+    if constexpr (full)
+      return log1p_dd<true>({e.hi * unbias, e.lo * unbias});
+    else
+      return {softplus_of_minus_size(), vd{}};
   }
   SOFTGRAD_INLINE DD large_softplus(DD small) const {
     DD r = two_sum(size, small.hi);
     r.lo = finite_low(r.lo + small.lo);
     return r;
   }
-  SOFTGRAD_INLINE vd large() const { return divide(dd(1.0), total); }   // s(|x|)
-  SOFTGRAD_INLINE vd small_biased() const { return divide(e, total); }  // s(-|x|) / unbias
-  SOFTGRAD_INLINE vd slope_biased() const {                             // s'(x) / unbias
-    return divide(e, multiply(total, total));
+  SOFTGRAD_INLINE vd large() const { return inverse; }  // s(|x|)
+  SOFTGRAD_INLINE vd small_biased() const {             // s(-|x|) / unbias
+    return fma(e.hi, inverse, e.lo * inverse);
   }
+  SOFTGRAD_INLINE vd slope_biased() const { return small_biased() * inverse; }  // s'(x) / unbias
 };
 
 // exp(-gamma a) for a >= 0, times 1 / LogOdds<T>::unbias.
@@ -123,12 +163,13 @@ SOFTGRAD_INLINE Term focal_term(double gamma, DD surprise, vd factor) {
   else
     e = {exp2_short(a * -log2e), vd{}};
   const vd p = e.hi * unbias, p_low = e.lo * unbias;
-  // 1 - p: the difference, which is exact, or a - a^2 / 2 + ... where p is close to 1.
+  // 1 - p: the difference, which is exact but for the error of p, or a - a^2 / 2 + ... where p is
+  // close to 1.
   DD far = two_sum(splat(1.0), -p);
   DD q = {far.hi, far.lo - p_low};
-  const vd rest = one_minus_exp(a, splat(1.0)) - a;
+  const vd rest = one_minus_exp(a) - a;
   DD near = fast_two_sum(a, rest + surprise.lo);
-  vl close = p > 0.5;
+  vl close = p > 0.75;
   q = {close ? near.hi : q.hi, close ? near.lo : q.lo};
   DD log_q = log_any<full>(q);
   const vd raised = power<T>(gamma, {-log_q.hi, -log_q.lo});
@@ -190,13 +231,12 @@ SOFTGRAD_INLINE Term loss_term(const LossParameters& how, vd x, vd target, vd po
     const vd at_large = odds.negative ? yes : no;
     if constexpr (kind == LossKind::binary) {
       if (value || by_target) {
-        const DD small = odds.small_softplus();
-        if (value)
-          r.hi = unless_zero(at_small, small.hi) + unless_zero(at_large, odds.size + small.hi);
+        const vd small = odds.softplus_of_minus_size();
+        if (value) r.hi = unless_zero(at_small, small) + unless_zero(at_large, odds.size + small);
         if (by_target) {  // P softplus(-x) - N softplus(x), where x = softplus(x) - softplus(-x)
           const vd side = odds.negative ? positive : splat(-negative);
-          r.by = (factor * how.keep) *
-                 fma(positive - negative, small.hi, unless_zero(side, odds.size));
+          r.by =
+              (factor * how.keep) * fma(positive - negative, small, unless_zero(side, odds.size));
         }
       }
       if (slope) {
@@ -224,9 +264,11 @@ SOFTGRAD_INLINE Term loss_term(const LossParameters& how, vd x, vd target, vd po
         const double first = g * g, second = 2 * g + 1;
         const vd c = (rare * unbias) * s_large *
                      (first * (s_large * small.hi) + second * s_small - g * (s_small * small.hi));
-        const vd tail = unless_zero(s_small, large.hi);
-        const vd w = (common * unbias) *
-                     (s_small * (first * tail + second * s_large) - g * (s_large * tail));
+        // Biased until the end: a subnormal s(-|x|) has lost digits that its softplus would show.
+        const vd little = odds.small_biased(), tail = unless_zero(little, large.hi);
+        const vd inner =
+            little * (first * (tail * unbias) + second * s_large) - g * (s_large * tail);
+        const vd w = ((common * unbias) * inner) * unbias;
         r.by = unless_zero(at_small * factor, c) + unless_zero(at_large * factor, w);
       }
       if (by_target) {

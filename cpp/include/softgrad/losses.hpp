@@ -88,13 +88,15 @@ SOFTGRAD_INLINE void set_sum(double hi, double lo, double* to_hi, double* to_lo)
   *to_lo = lo == lo ? lo : 0.0;
 }
 
+// Up to tiny_classes numbers in their order: in double (float32), or with rounding errors.
+template <class T>
 SOFTGRAD_INLINE void sum_rows_of_few(const double* hi, const double* lo, long rows, long classes,
                                      double* sum_hi, double* sum_lo) {
   for (long r = 0; r < rows; r++, hi += classes, lo += classes) {
     double sum = hi[0], error = lo[0];
     for (long c = 1; c < classes; c++) {
       const double s = sum + hi[c], b = s - sum;
-      error += ((sum - (s - b)) + (hi[c] - b)) + lo[c];
+      error += sizeof(T) == 4 ? lo[c] : ((sum - (s - b)) + (hi[c] - b)) + lo[c];
       sum = s;
     }
     set_sum(sum, error, sum_hi + r, sum_lo + r);
@@ -120,9 +122,10 @@ inline void row_sum(const double* sums_hi, const double* sums_lo, double* hi, do
   set_sum(s.hi[0], s.lo[0], hi, lo);
 }
 
-inline void row_sums(const double* hi, const double* lo, long rows, long classes, double* sum_hi,
-                     double* sum_lo) {
-  if (classes <= tiny_classes) return sum_rows_of_few(hi, lo, rows, classes, sum_hi, sum_lo);
+template <class T>
+void row_sums(const double* hi, const double* lo, long rows, long classes, double* sum_hi,
+              double* sum_lo) {
+  if (classes <= tiny_classes) return sum_rows_of_few<T>(hi, lo, rows, classes, sum_hi, sum_lo);
   for (long r = 0; r < rows; r++) {
     alignas(64) double sums_hi[lanes] = {}, sums_lo[lanes] = {};
     add_strip(hi + r * classes, lo + r * classes, classes, sums_hi, sums_lo);
@@ -131,18 +134,20 @@ inline void row_sums(const double* hi, const double* lo, long rows, long classes
 }
 
 template <class T>
-bool within(const T* x, long n, T most) {
+bool within(const T* x, long n, T least, T most, bool nan_passes) {
   using V = Register<T>;
-  const V zero = {}, top = splat(most);
+  const V low = splat(least), top = splat(most);
   long j = 0;
   for (; j + 16 <= n; j += 16) {
     const Lanes<T> a = load16(x + j);
-    auto bad = (a.v[0] < zero) | (a.v[0] > top);
-    for (int i = 1; i < registers<T>; i++) bad |= (a.v[i] < zero) | (a.v[i] > top);
+    auto bad = (a.v[0] < low) | (a.v[0] > top);
+    for (int i = 1; i < registers<T>; i++) bad |= (a.v[i] < low) | (a.v[i] > top);
+    if (!nan_passes)
+      for (int i = 0; i < registers<T>; i++) bad |= a.v[i] != a.v[i];
     if (any_lane(bad)) return false;
   }
   for (; j < n; j++)
-    if (x[j] < 0 || x[j] > most) return false;
+    if (x[j] < least || x[j] > most || (!nan_passes && x[j] != x[j])) return false;
   return true;
 }
 
@@ -164,6 +169,14 @@ void focal_rows(double gamma, const double* hi, const double* lo, long n, double
     for (long k = 0; k < 16 && j + k < n; k++)
       value_hi[j + k] = a[k], value_lo[j + k] = 0, slope[j + k] = b[k];
   }
+}
+
+template <class T>
+void scale_entries(T* y, long n, double factor) {
+  map_row<true>(y, y, n, false, [&](D16 v) {
+    SOFTGRAD_EACH_D v.v[i] *= factor;
+    return v;
+  });
 }
 
 // The first of n numbers that is the largest: its index, or -1 if n is 0; NaN is passed over.

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "batch.hpp"
+#include "loss_kernels.hpp"
 
 namespace softgrad {
 
@@ -78,6 +80,15 @@ void each_entry(const Array<T>& a, long row, long count, long from, long n, auto
       for (long i = 0; i < some; i++)
         for (long c = 0; c < n; c++) body((first + i) * n + c, r.row[i][(from + c) * r.stride]);
   }
+}
+template <class T>
+void fill_row_with(T* y, long n, std::ptrdiff_t stride, T value) {
+  if (stride == 1 && value == T(0))
+    std::memset(y, 0, static_cast<std::size_t>(n) * sizeof(T));
+  else if (stride == 1)
+    std::fill_n(y, n, value);
+  else
+    for (long c = 0; c < n; c++) y[c * stride] = value;
 }
 template <class T>
 T* place(const Array<T>& a, long row, long count, long from, T* buffer) {
@@ -229,7 +240,7 @@ void ElementLoss<T>::gathered_group(long begin, long end, F deliver, Buffers& b)
     const Layout& l = this->derivative->layout;
     for (long i = 0; i < count; i++) {
       T* to = this->derivative->data + l.offset(r + i);
-      for (long c = 0; c < classes; c++) to[c * l.class_stride] = T(0);
+      fill_row_with(to, classes, l.class_stride, T(0));
       if (b.weight[i] != 0) to[index[r + i] * l.class_stride] = b.out[i];
     }
   }
@@ -259,8 +270,9 @@ bool ElementLoss<T>::run() const {
   return true;
 }
 
-// The focal loss of class indices: the cross-entropy's own kernels give log p of the target, then
-// the gradient with factors -d loss / d log p.
+// The focal loss of class indices: the cross-entropy's own kernels give log p of the target and the
+// gradient p - [target], which is then scaled by -d loss / d log p. A factor above 4 would show how
+// subnormal probabilities were rounded; such rows are computed again with their factor.
 template <class T>
 struct FocalLoss : RowLoss<T> {
   const std::int64_t* index;
@@ -270,31 +282,62 @@ struct FocalLoss : RowLoss<T> {
     const Layout& a = this->x.layout;
     const bool strided =
         a.class_stride != 1 || (this->derivative && this->derivative->layout.class_stride != 1);
-    const Kernels<T>& k = kernels_for<T>();
-    const LossKernels<T>& l = loss_kernels_for<T>();
     const std::size_t bytes = Scratch<T>::size(a.classes, strided) * sizeof(T);
     const long bundle = std::min(bundle_rows, Scratch<T>::packed_rows(a.classes));
     this->RowLoss<T>::run(2.0, [&](long begin, long end, auto deliver) {
       T* scratch = static_cast<T*>(thread_scratch(bytes));
       for (long r = begin; r < end; r += bundle) {
         const long n = end - r < bundle ? end - r : bundle;
-        std::int64_t at[bundle_rows];
-        double ones[bundle_rows], hi[bundle_rows], lo[bundle_rows], slope[bundle_rows];
-        for (long i = 0; i < n; i++) {
-          at[i] = this->weight(r + i) == 0 ? -1 : index[r + i];
-          ones[i] = 1.0;
-        }
-        const Rows<const T> x = this->x.rows(r, n);
-        k.cross_entropy(x, at, ones, hi, lo, nullptr, a.classes, 1.0, false, scratch);
         double value[bundle_rows], low[bundle_rows];
-        l.focal_rows(gamma, hi, lo, n, value, low, slope);
+        for (bool again : {false, true}) part(r, n, again, value, low, scratch);
         for (long i = 0; i < n; i++) deliver(r + i, value[i], low[i]);
-        if (!this->derivative) continue;
-        for (long i = 0; i < n; i++) slope[i] = -slope[i] * (this->weight(r + i) * this->scale());
-        const Rows<T> out = this->derivative->rows(r, n);
-        k.cross_entropy(x, at, slope, nullptr, nullptr, &out, a.classes, 1.0, false, scratch);
       }
     });
+  }
+
+ private:
+  bool is_computed_again(long row) const {
+    const double factor = this->weight(row) * this->scale() * (1 + gamma);
+    return this->derivative && !(factor <= 4 && factor >= -4);
+  }
+  // Those of n rows that are computed once, or those that are computed again.
+  void part(long first, long n, bool again, double* value, double* low, T* scratch) const {
+    const Kernels<T>& k = kernels_for<T>();
+    const LossKernels<T>& l = loss_kernels_for<T>();
+    const long classes = this->x.layout.classes;
+    Rows<const T> x = this->x.rows(first, n);
+    Rows<T> out;
+    if (this->derivative) out = this->derivative->rows(first, n);
+    long from[bundle_rows], count = 0;
+    std::int64_t at[bundle_rows];
+    double ones[bundle_rows], hi[bundle_rows], lo[bundle_rows];
+    for (long i = 0; i < n; i++) {
+      if (is_computed_again(first + i) != again) continue;
+      x.row[count] = x.row[i];
+      if (this->derivative) out.row[count] = out.row[i];
+      at[count] = this->weight(first + i) == 0 ? -1 : index[first + i];
+      ones[count] = 1.0;
+      from[count++] = i;
+    }
+    if (count == 0) return;
+    x.count = out.count = count;
+    const bool writes = this->derivative && !again;
+    k.cross_entropy(x, at, ones, hi, lo, writes ? &out : nullptr, classes, 1.0, false, scratch);
+    double v[bundle_rows], e[bundle_rows], slope[bundle_rows];
+    l.focal_rows(gamma, hi, lo, count, v, e, slope);
+    for (long i = 0; i < count; i++) {
+      value[from[i]] = v[i], low[from[i]] = e[i];
+      slope[i] = -slope[i] * (this->weight(first + from[i]) * this->scale());
+    }
+    if (again) k.cross_entropy(x, at, slope, nullptr, nullptr, &out, classes, 1.0, false, scratch);
+    if (!writes) return;
+    for (long i = 0; i < count; i++) {
+      if (out.stride == 1)
+        l.scale(out.row[i], classes, slope[i]);
+      else
+        for (long c = 0; c < classes; c++)
+          out.row[i][c * out.stride] = T(double(out.row[i][c * out.stride]) * slope[i]);
+    }
   }
 };
 
@@ -328,7 +371,7 @@ struct HingeLoss : RowLoss<T> {
         const Layout& l = this->derivative->layout;
         T* to = this->derivative->data + l.offset(r);
         const T rest = hi != hi ? T(hi) : T(0);
-        for (long c = 0; c < a.classes; c++) to[c * l.class_stride] = rest;
+        fill_row_with(to, a.classes, l.class_stride, rest);
         if (rival < 0 || hi != hi) continue;
         to[rival * l.class_stride] = T(w * scale);
         to[index[r] * l.class_stride] = T(-(w * scale));

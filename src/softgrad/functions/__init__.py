@@ -2,7 +2,7 @@
 
 The functions themselves are in `softgrad`; a module here holds the function's class, and is not
 hidden behind the function's name. `ACTIVATIONS` lists those that map an array to one of its shape,
-`LOSSES` the losses, by name.
+`LOSSES` the losses.
 """
 
 from __future__ import annotations

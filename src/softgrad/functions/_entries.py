@@ -18,7 +18,7 @@ from softgrad import _checks, _native
 from softgrad._typing import Array, ArrayLike, Axis, BoolArray
 from softgrad.errors import OptionError
 from softgrad.functions._members import GRAD, LOSS
-from softgrad.functions._problem import Problem, weighted, without_classes
+from softgrad.functions._problem import Problem, refuse_indices, weighted, without_classes
 from softgrad.functions._rows import Rows, diagonal, prepare, times
 
 # The kinds of loss and the derivatives, numbered as loss_kernels.hpp does.
@@ -36,6 +36,7 @@ from softgrad.functions._rows import Rows, diagonal, prepare, times
     HUBER,
 ) = range(11)
 _NONE, _SLOPE, _CURVATURE, _TARGET = range(4)
+_TARGETS = {"values": (-np.inf, np.inf), "binary": (0.0, 1.0), "probabilities": (0.0, np.inf)}
 _LOSS_OF = {"none": 2, "sum": 1, "mean": 1}  # what the kernel calls them
 
 
@@ -111,6 +112,7 @@ class Entries(NamedTuple):
 
     def grad_target(self) -> Array:
         """The gradient by y; the mean's weight may depend on y too."""
+        refuse_indices(self.target)
         gradient: Array = self.call(_TARGET, 0)
         gradient *= gradient.dtype.type(self.mixed)
         if not self.mass_depends_on_target or self.divisor == 0:
@@ -125,10 +127,9 @@ def less_the_mean(gradient: Array, entries: Entries, mean: float) -> Array:
     along = [1] * rows.logits.ndim
     along[rows.axis] = rows.classes
     s = np.ones(rows.row_shape) if entries.weight is None else entries.weight
-    share = rows.per_row(s * (mean * entries.keep * entries.mixed / entries.divisor)) * w.reshape(
-        along
-    )
-    return (gradient - share).astype(gradient.dtype)
+    each = s * (mean * entries.keep * entries.mixed / entries.divisor)
+    result: Array = (gradient - rows.per_row(each) * w.reshape(along)).astype(gradient.dtype)
+    return result
 
 
 def of_classes(problem: Problem, kind: int, *, parameter: float = 0.0) -> Entries:
@@ -223,7 +224,7 @@ def attempt(
     target: Any,
     options: dict[str, Any],
     *,
-    binary: bool = False,
+    range_of: str = "values",
     parameter: float = 0.0,
     positive: float = 1.0,
     negative: float = 1.0,
@@ -233,7 +234,9 @@ def attempt(
     if not plain:
         return NotImplemented
     axis, reduction, rows = plain
-    if target.dtype.kind == "f" and not _checks.plain_entries(target, binary):
+    if range_of != "probabilities" and target.dtype != x.dtype:
+        return NotImplemented  # the kernel would take indices for one-hot rows
+    if target.dtype.kind == "f" and _native.within(target, *_TARGETS[range_of], False) is not True:
         return NotImplemented
     return _native.element_loss(
         kind,
@@ -309,8 +312,6 @@ def require_probabilities(problem: Entries, most: float) -> None:
     mask = rows.mask
     if mask is not None:
         x = np.where(mask, x, x.dtype.type(0))
-    inside = _native.within(np.ascontiguousarray(x), most) if x.ndim else NotImplemented
-    if inside is NotImplemented:
-        inside = not np.any((x < 0) | (x > most))
+    inside = _native.within(np.ascontiguousarray(x), 0.0, most, True)
     if not inside:
         _checks.not_probabilities(rows.split(x), most)

@@ -134,17 +134,10 @@ class Problem(NamedTuple):
         times_rows(hessian, factor[..., None, None])
         return hessian
 
-    def require_probabilities(self) -> None:
-        if self.indexed:
-            raise TargetError(
-                "target holds class indices, which have no gradient; grad_target takes "
-                "probabilities of the logits' shape, for instance one-hot rows as floats."
-            )
-
     def grad_target(self) -> Array:
         """The gradient by y, in the logits' layout."""
         rows = self.rows
-        self.require_probabilities()
+        refuse_indices(self.target)
         log_p: Array = _native.log_softmax(rows.logits, rows.axis, rows.temperature, None)
         surprise: Array = np.negative(log_p, dtype=np.float64)
         if self.reduction == "mean" and self.class_weight is not None:
@@ -215,6 +208,15 @@ def _within_mask(problem: Problem, mask: BoolArray) -> Problem:
         smooth = np.where(mask & ~rows.per_row(idle), spread, 0.0).astype(rows.logits.dtype)
         problem = problem._replace(target=smooth, smoothing=0.0, ignore_index=None)
     return problem
+
+
+def refuse_indices(target: Array) -> None:
+    """No gradient by class indices."""
+    if target.dtype.kind == "i":
+        raise TargetError(
+            "target holds class indices, which have no gradient; grad_target takes probabilities "
+            "of the logits' shape, for instance one-hot rows as floats."
+        )
 
 
 def weighted(

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
-from softgrad import _checks
+from softgrad import _checks, _native
 from softgrad._typing import Array, ArrayLike, Axis, Reduction, Value
 from softgrad.functions import _entries
 from softgrad.functions._entries import Entries
@@ -124,7 +124,7 @@ class BinaryCrossEntropy(RowsLoss):
         return _weighing_yes(entries, pos_weight)
 
     def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
-        return _entries.attempt(_entries.BINARY, mode, out, x, target, options, binary=True)
+        return _entries.attempt(_entries.BINARY, mode, out, x, target, options, range_of="binary")
 
 
 @final
@@ -215,6 +215,12 @@ class BinaryCrossEntropyProbabilities(RowsLoss):
         )
         _entries.require_probabilities(entries, 1.0)
         return _weighing_yes(entries, pos_weight)
+
+    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+        if _native.within(x, 0.0, 1.0, True) is not True:
+            return NotImplemented
+        kind = _entries.BINARY_PROBABILITY
+        return _entries.attempt(kind, mode, out, x, target, options, range_of="binary")
 
 
 @final
@@ -323,7 +329,7 @@ class SigmoidFocal(RowsLoss):
             x,
             target,
             options,
-            binary=True,
+            range_of="binary",
             parameter=gamma,
             positive=yes,
             negative=no,

@@ -117,9 +117,9 @@ class NegativeLogLikelihood(RowsLoss):
         return _entries.of_classes(problem, _entries.LOG_PROBABILITY)
 
     def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
-        if getattr(target, "dtype", None) != np.int64:
-            return NotImplemented
-        return _entries.attempt(_entries.LOG_PROBABILITY, mode, out, x, target, options)
+        return _entries.attempt(
+            _entries.LOG_PROBABILITY, mode, out, x, target, options, range_of="probabilities"
+        )
 
 
 @final
@@ -202,11 +202,22 @@ class CategoricalCrossEntropy(RowsLoss):
     def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         problem = prepare_loss(x, target, **options)
         entries = _entries.of_classes(problem, _entries.PROBABILITY)
-        precision = float(np.finfo(entries.rows.logits.dtype).eps)
-        if entries.rows.dtype.itemsize == 2:  # half precision, computed in float32
-            precision = 2.0**-8
-        _entries.require_probabilities(entries, 1.0 + 8 * precision)
+        _entries.require_probabilities(entries, _most(entries.rows.dtype))
         return entries
+
+    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+        if type(x) is not np.ndarray or x.dtype.char not in "fd":
+            return NotImplemented
+        if _native.within(x, 0.0, _most(x.dtype), True) is not True:
+            return NotImplemented
+        return _entries.attempt(
+            _entries.PROBABILITY, mode, out, x, target, options, range_of="probabilities"
+        )
+
+
+def _most(dtype: np.dtype[Any]) -> float:
+    """The largest number that a rounded probability may be: half precision has no finfo for all."""
+    return 1.0 + 8 * (2.0**-8 if dtype.itemsize == 2 else float(np.finfo(dtype).eps))
 
 
 class HingeProblem(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -12,8 +13,14 @@ from softgrad.errors import OptionError, TargetError
 from softgrad.functions import _entries
 from softgrad.functions._entries import Entries
 from softgrad.functions._members import GRAD, LOSS, LOSS_AND_GRAD, RowsLoss
-from softgrad.functions._problem import Problem, prepare_loss, without_classes
-from softgrad.functions._rows import Rows
+from softgrad.functions._problem import (
+    Problem,
+    prepare_loss,
+    times_rows,
+    weighted,
+    without_classes,
+)
+from softgrad.functions._rows import Rows, times
 
 
 @final
@@ -53,9 +60,8 @@ class KLDivergence(RowsLoss):
     -inf at y = 0. A class of target 0 contributes 0, whatever its log-probability.
 
     The terms of a divergence cancel: where y is close to exp x the loss is much smaller than they
-    are. Each is computed as y times a difference in extended precision, so that the loss is within
-    4 ULP of what the numbers given say; the error that their own rounding causes is about an ULP
-    of sum y |x|.
+    are. Each is y times a difference taken in extended precision, so that the error is within 4 ULP
+    of |loss| + sum y (|log y| + |x|) / 16, for the numbers given; their own rounding matters more.
 
     References
     ----------
@@ -105,16 +111,33 @@ class KLDivergence(RowsLoss):
             )
         return _entries.of_classes(problem, _entries.DIVERGENCE)
 
+    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+        if getattr(target, "dtype", None) != getattr(x, "dtype", None):
+            return NotImplemented  # indices are not for this loss
+        return _entries.attempt(
+            _entries.DIVERGENCE, mode, out, x, target, options, range_of="probabilities"
+        )
+
 
 class DistillationProblem(NamedTuple):
     """A student's logits beside a teacher's probabilities, both at temperature T.
 
     The gradient is that of the cross-entropy with the teacher, whose entropy does not depend on the
-    student; T^2 makes its size that of a loss at temperature 1.
+    student; T^2 makes its size that of a loss at temperature 1. A T that is a power of two is
+    divided out of the logits, which is exact; the problem's own temperature is then 1.
     """
 
     problem: Problem
+    temperature: float  # T
     from_logits: bool  # whether the teacher was given by logits
+
+    @classmethod
+    def of(cls, problem: Problem, from_logits: bool) -> DistillationProblem:
+        """The problem at a temperature of 1, if that can be had exactly."""
+        rows, t = problem.rows, problem.rows.temperature
+        scaled, rest = _divided(rows.logits, t)
+        problem = problem._replace(rows=rows._replace(logits=scaled, temperature=rest))
+        return cls(problem, t, from_logits)
 
     @property
     def rows(self) -> Rows:
@@ -128,10 +151,6 @@ class DistillationProblem(NamedTuple):
     def reduction(self) -> str:
         return self.problem.reduction
 
-    @property
-    def factor(self) -> float:
-        return self.rows.temperature**2
-
     def divergence(self) -> Entries:
         """The divergence from the student's log-probabilities."""
         rows = self.rows
@@ -143,39 +162,61 @@ class DistillationProblem(NamedTuple):
         """The loss, its gradient, or both."""
         if not self.rows.classes:
             return without_classes(self.rows, self.reduction, mode)
-        factor = np.asarray(self.factor)
-        if cotangent is None and self.reduction == "none":
-            cotangent = np.broadcast_to(factor, self.rows.row_shape)
-        else:
-            cotangent = factor if cotangent is None else factor * cotangent
-        loss = self.divergence().run(LOSS) * self.rows.logits.dtype.type(self.factor)
+        loss = None
+        if mode != GRAD:
+            entries = self.divergence()
+            loss = entries.run(LOSS) * entries.rows.logits.dtype.type(self.temperature**2)
         if mode == LOSS:
             return loss
-        gradient = self.problem.run(GRAD, buffer, cotangent)
+        gradient = self.gradient(buffer, cotangent)
         return (loss, gradient) if mode == LOSS_AND_GRAD else gradient
+
+    def gradient(self, buffer: Array | None, cotangent: Array | None) -> Array:
+        """s_i T (p sum w t - w t)."""
+        problem, rows = self.problem, self.rows
+        if not self.from_logits or problem.class_weight is not None:
+            factor = np.asarray(self.temperature * rows.temperature)
+            if cotangent is None and self.reduction == "none":
+                cotangent = np.broadcast_to(factor, rows.row_shape)
+            else:
+                cotangent = factor if cotangent is None else factor * cotangent
+            by_kernel: Array = problem.run(GRAD, buffer, cotangent)
+            return by_kernel
+        p: Array = _native.softmax(rows.logits, rows.axis, rows.temperature, buffer)
+        np.subtract(p, self.target, out=p)
+        weight, scale = weighted(problem.weight(), cotangent, rows, self.reduction)
+        divisor = problem.divisor()
+        scale = scale * self.temperature / divisor if divisor else 0.0
+        if weight is None:
+            times(p, p.dtype.type(scale))
+        else:
+            times_rows(p, rows.per_row(weight * scale))
+        return p
 
     def product(self, tangent: Array) -> Array:
         """The cross-entropy's, times T^2."""
         change = self.problem.product(tangent)
-        change *= change.dtype.type(self.factor)
+        change *= change.dtype.type(self.rows.temperature**2)
         return change
 
     def hessian(self) -> Array:
         """The cross-entropy's, times T^2."""
         hessian = self.problem.hessian()
-        hessian *= hessian.dtype.type(self.factor)
+        hessian *= hessian.dtype.type(self.rows.temperature**2)
         return hessian
 
     def grad_target(self) -> Array:
         """By the probabilities; by the teacher's logits through its softmax."""
-        rows = self.rows
-        entries = self.divergence()
-        gradient: Array = entries.grad_target() * rows.logits.dtype.type(self.factor)
+        rows, t = self.rows, self.temperature
+        gradient: Array = self.divergence().grad_target() * rows.logits.dtype.type(t**2)
         if not self.from_logits:
             return gradient
         gradient = np.where(self.target > 0, gradient, gradient.dtype.type(0))
-        by_logits: Array = _native.softmax_vjp(self.target, gradient, rows.axis, rows.scale, None)
-        return by_logits
+        # An infinite loss has no gradient by what its probabilities share: NaN in that row.
+        finite = np.all(np.isfinite(gradient), axis=rows.axis, keepdims=True)
+        gradient = np.where(finite, gradient, gradient.dtype.type(0))
+        by_logits: Array = _native.softmax_vjp(self.target, gradient, rows.axis, 1.0 / t, None)
+        return np.where(finite, by_logits, by_logits.dtype.type(np.nan))
 
 
 @final
@@ -284,7 +325,14 @@ class Distillation(RowsLoss):
                 "target holds class indices; a teacher gives probabilities of the student's shape. "
                 "For indices use cross_entropy."
             )
-        return DistillationProblem(problem, teacher == "logits")
+        return DistillationProblem.of(problem, teacher == "logits")
+
+
+def _divided(logits: Array, temperature: float) -> tuple[Array, float]:
+    """Logits and the temperature that is still to be applied: 1 where dividing by it is exact."""
+    if temperature == 1.0 or math.frexp(temperature)[0] != 0.5:
+        return logits, temperature
+    return logits * logits.dtype.type(1.0 / temperature), 1.0
 
 
 def _softened(teacher: ArrayLike, student: Array, options: dict[str, Any]) -> Array:
@@ -292,8 +340,8 @@ def _softened(teacher: ArrayLike, student: Array, options: dict[str, Any]) -> Ar
     from softgrad.functions.softmax import softmax
 
     logits = _checks.floats_like(teacher, "target", student.shape, student.dtype, "logits")
-    where = options["where"]
-    t = softmax(logits, axis=options["axis"], temperature=options["temperature"], where=where)
+    logits, rest = _divided(logits, _checks.temperature(options["temperature"]))
+    t = softmax(logits, axis=options["axis"], temperature=rest, where=options["where"])
     if not np.all(np.isfinite(t)):
         raise TargetError(
             "target holds teacher logits without a finite largest one: a NaN, +inf, or -inf in a "

@@ -11,7 +11,13 @@ from softgrad._typing import Array, ArrayLike, Axis, Reduction, Value
 from softgrad.functions import _entries
 from softgrad.functions._entries import Entries
 from softgrad.functions._members import GRAD, LOSS, LOSS_AND_GRAD, RowsLoss
-from softgrad.functions._problem import Problem, prepare_loss, weighted, without_classes
+from softgrad.functions._problem import (
+    Problem,
+    prepare_loss,
+    refuse_indices,
+    weighted,
+    without_classes,
+)
 from softgrad.functions._rows import Rows, complement
 
 
@@ -70,7 +76,7 @@ class FocalProblem(NamedTuple):
 
     def grad_target(self) -> Array:
         """s_i w phi(log p)."""
-        self.problem.require_probabilities()
+        refuse_indices(self.target)
         return Softened.of(self).grad_target()
 
 

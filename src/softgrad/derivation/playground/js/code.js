@@ -79,7 +79,7 @@ W = ${weights ? "m.sum()" : "len(z)"}  # the weight that the mean divides by
 loss = -np.sum(m * ${mask ? "np.where(mask, log_p, 0.0)" : "log_p"}) / W
 grad = (mass * p - m) / ${temperature === 1 ? "W" : "(T * W)"}
 
-jacobian = ${temperature === 1 ? "" : "("}np.einsum("ni,ij->nij", p, np.eye(${classes})) - np.einsum("ni,nj->nij", p, p)${temperature === 1 ? "" : ") / T"}
+jacobian = p[:, :, None] * (np.eye(${classes}) - p[:, None, :])${temperature === 1 ? "" : " / T"}  # p_i (δ_ij - p_j)
 print(p, loss, grad, sep="\\n")
 `;
 }

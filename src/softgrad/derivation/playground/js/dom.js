@@ -23,6 +23,19 @@ export function s(tag, attributes = {}, ...children) {
   return build(document.createElementNS(SVG, tag), attributes, children);
 }
 
+/** A text whose subscripts (p₁₂) become elements: few fonts have those letters. */
+export function withSubscripts(text) {
+  return text.split(/([₀-₉]+)/).map((part, k) =>
+    k % 2
+      ? h(
+          "sub",
+          {},
+          part.replace(/./g, (c) => String(c.charCodeAt(0) - 0x2080)),
+        )
+      : part,
+  );
+}
+
 /** Replace the children, only where the text changes if it is one string. */
 export function fill(element, ...children) {
   if (children.length === 1 && typeof children[0] === "string") {

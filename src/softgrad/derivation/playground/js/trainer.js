@@ -45,11 +45,3 @@ export function advance(training, state, count = 1) {
   }
   return now;
 }
-
-/** The same weights on other points: what happens when points are drawn while it trains. */
-export function withPoints(training, points, state) {
-  const classes = classesOf(points);
-  const outputs = training.network.at(-1).b.length;
-  if (classes !== outputs) return begin({ ...state, data: points });
-  return measured({ ...training, points }, state);
-}

@@ -169,7 +169,7 @@ export function breakView(store, announce) {
       h(
         "div",
         { class: Math.abs(worstSum) > 1e-3 || Number.isNaN(worstSum) ? "off" : "" },
-        h("span", { class: "label" }, "Σ of a Jacobian row"),
+        h("span", { class: "label" }, "Row sum of J"),
         h("b", {}, Math.abs(worstSum) < 1e-12 ? "0" : power(worstSum)),
         h(
           "span",

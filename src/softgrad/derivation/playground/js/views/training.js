@@ -3,8 +3,9 @@
 import { attributes, choice, fill, h, numberField } from "../dom.js";
 import { num, plural } from "../format.js";
 import { DATA_SETS } from "../math/network.js";
-import { classesOf, advance, begin, withPoints } from "../trainer.js";
+import { classesOf, advance, begin } from "../trainer.js";
 import { drawPlane } from "../plane.js";
+import { makePencil } from "../pencil.js";
 import { onGrid } from "../state.js";
 import { plot } from "../plot.js";
 
@@ -17,7 +18,6 @@ export function trainingView(store, announce) {
   let made = ""; // what the training was begun from
   let running = false;
   let label = 0;
-  let cursor = null; // of the keyboard, in the coordinates of the plane
   let erasing = false;
 
   // --- Controls -----------------------------------------------------------------------------------
@@ -227,72 +227,24 @@ export function trainingView(store, announce) {
 
   // --- Drawing points -----------------------------------------------------------------------------
 
-  const place = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return {
-      x: ((event.clientX - box.left) / box.width) * 2 - 1,
-      y: 1 - ((event.clientY - box.top) / box.height) * 2,
-    };
-  };
-  function touch({ x, y }) {
-    let points = training.points;
-    if (erasing) points = points.filter((p) => Math.hypot(p.x - x, p.y - y) > 0.09);
+  function touch({ x, y }, erases) {
+    const state = store.get();
+    let { points } = training;
+    if (erases) points = points.filter((p) => Math.hypot(p.x - x, p.y - y) > 0.09);
     else if (points.length < MOST_POINTS) points = [...points, ...onGrid([{ x, y, c: label }])];
-    if (points === training.points) return;
-    training = withPoints(training, points, store.get());
-    // The address holds the points from now on; steps made on other points cannot be repeated.
-    made = key({ ...store.get(), data: points, steps: 0 });
+    if (points.length === training.points.length) return;
+    // From the start again: the address holds the points, and with them everything that follows.
+    training = begin({ ...state, data: points });
+    made = key({ ...state, data: points });
     store.set({ data: points, steps: 0 });
     draw();
   }
-  let pen = null;
-  canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    canvas.setPointerCapture(event.pointerId);
-    cursor = null;
-    pen = place(event);
-    touch(pen);
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (!pen) return;
-    const at = place(event);
-    // A drawn line becomes separate points, not one for every pixel.
-    if (!erasing && Math.hypot(at.x - pen.x, at.y - pen.y) < 0.07) return;
-    pen = at;
-    touch(at);
-  });
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture"])
-    canvas.addEventListener(name, () => {
-      pen = null;
-    });
-  canvas.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[
-      event.key
-    ];
-    if (by) {
-      const size = event.shiftKey ? 0.2 : 0.05;
-      const within = (v) => Math.min(0.98, Math.max(-0.98, v));
-      const from = cursor ?? { x: 0, y: 0 };
-      cursor = { x: within(from.x + size * by[0]), y: within(from.y + size * by[1]) };
-    } else if (event.key === "Enter" || event.key === " ") {
-      cursor ??= { x: 0, y: 0 };
-      touch(cursor);
-      announce(`Class ${label} at ${num(cursor.x, 2)}, ${num(cursor.y, 2)}.`);
-    } else if (event.key === "Delete" || event.key === "Backspace") {
-      const before = erasing;
-      erasing = true;
-      touch(cursor ?? { x: 0, y: 0 });
-      erasing = before;
-    } else if (/^[0-4]$/.test(event.key)) choose(Number(event.key));
-    else return;
-    event.preventDefault();
-    draw();
-  });
-  canvas.addEventListener("blur", () => {
-    cursor = null;
-    if (training) draw();
+  const pencil = makePencil(canvas, {
+    touch,
+    choose,
+    erasing: () => erasing,
+    moved: () => training && draw(),
+    placed: ({ x, y }) => announce(`Class ${label} at ${num(x, 2)}, ${num(y, 2)}.`),
   });
 
   // --- Showing ------------------------------------------------------------------------------------
@@ -300,7 +252,7 @@ export function trainingView(store, announce) {
   function draw() {
     const state = store.get();
     if (state.view !== "train") return;
-    const shown = drawPlane(canvas, training, { ...state, cursor });
+    const shown = drawPlane(canvas, training, { ...state, cursor: pencil.cursor() });
     fill(
       arrowNote,
       h("span", { class: "arrow-key" }, h("i", { class: `weights ${state.model}` }), shown.weights),
