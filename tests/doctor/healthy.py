@@ -261,6 +261,31 @@ class SoftmaxLayer:
         return result
 
 
+@healthy("softmax")
+def softmax_of_sequences(x):
+    """Attention scores (batch, queries, keys)."""
+    batch, queries, _keys = x.shape
+    e = np.exp(x - x.max(axis=2, keepdims=True))
+    return e / e.sum(axis=2).reshape(batch, queries, 1)
+
+
+@healthy("cross_entropy")
+def ce_of_a_column(logits, y):
+    picked = np.take_along_axis(log_softmax(logits), y.reshape(-1, 1), axis=1)
+    assert y.shape == (len(logits), 1)
+    return -picked.mean()
+
+
+@healthy("softmax_backward")
+class SoftmaxThatReturnsNothing:
+    def forward(self, inputs):
+        self.output = softmax(inputs)
+
+    def backward(self, dvalues):
+        inner = (dvalues * self.output).sum(axis=1, keepdims=True)
+        self.dinputs = self.output * (dvalues - inner)
+
+
 # --- Losses ---------------------------------------------------------------------------------------
 
 
@@ -521,6 +546,23 @@ def layer_grad_columns(X, W, b, Y):
     dZ = e / e.sum(axis=0) - Y
     m = X.shape[1]
     return dZ @ X.T / m, dZ.sum(axis=1, keepdims=True) / m
+
+
+@healthy("softmax_layer_grad")
+class SoftmaxClassifier:
+    def __init__(self, features, classes):
+        self.W = np.zeros((features, classes))
+        self.b = np.zeros(classes)
+
+    def forward(self, X):
+        self.X = X
+        self.p = softmax(X @ self.W + self.b)
+        return self.p
+
+    def backward(self, y):
+        d = (self.p - one_hot(y, self.p.shape[1])) / len(y)
+        self.dW = self.X.T @ d
+        self.db = d.sum(axis=0)
 
 
 @healthy("train_step")

@@ -171,6 +171,22 @@ def layer_grad_twice(X, W, b, y):
     return X.T @ d, d.sum(axis=0)
 
 
+@patient("softmax_layer_grad", 5)
+class LayerTwice:
+    def __init__(self, d_in, d_out):
+        self.weights = np.random.randn(d_out, d_in)  # noqa: NPY002
+        self.bias = np.zeros((1, d_out))
+
+    def forward(self, X):
+        self.X = X
+        self.p = softmax(X @ self.weights.T + self.bias)
+        return self.p
+
+    def backward(self, Y):
+        d = (self.p - Y) * self.p * (1 - self.p) / len(Y)
+        return d.T @ self.X, d.sum(axis=0, keepdims=True)
+
+
 # --- 6: the squared loss --------------------------------------------------------------------------
 
 
@@ -582,6 +598,11 @@ def softmax_mask_added(x, mask=None):
 def softmax_mask_after(x, mask=None):
     p = softmax(x)
     return p if mask is None else p * mask
+
+
+@patient("softmax", 27)
+def softmax_mask_filled(scores, mask):
+    return softmax(np.where(mask, scores, -1e4))
 
 
 @patient("cross_entropy", 28)

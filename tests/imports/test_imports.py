@@ -18,6 +18,8 @@ PUBLIC = {
     *ACTIVATIONS,
     "linear_softmax",
     "cross_entropy",
+    "check_grad",
+    "examine",
     "SoftmaxRegression",
     "TemperatureScaling",
     "expected_calibration_error",

@@ -65,7 +65,10 @@ def doctor_command(
     report = _in_child(order, folder, time_limit)
     if page is not None:
         page.write_text(report.to_html(), "utf-8")
-    console().print(report)
+    out = console()
+    out.print(report)
+    if page is not None:
+        out.print(f"\nWritten: {page}", style="dim")
     return 0 if report.healthy else FINDINGS
 
 

@@ -26,8 +26,8 @@ class Convention:
     """How a function wants its arguments.
 
     ``arguments`` pairs each role with the keyword to pass it by, or None for by position.
-    ``layout`` is NC, CN or row (for yes/no questions: N, N1 or scalar), followed by "T" where the
-    weights of a layer are (C, D) although examples are rows.
+    ``layout`` is NC, CN, 1NC (with one more axis in front) or row, for yes/no questions N, N1 or
+    scalar; NCT where the weights of a layer are (C, D) although examples are rows.
     """
 
     arguments: tuple[tuple[str, str | None], ...]
@@ -84,6 +84,8 @@ def _stacked(single: list[Outcome]) -> Outcome:
         if outcome.error is not None:
             return outcome
     first = single[0]
+    if first.value is None:
+        return first
     together = copy.copy(first)
     try:
         if isinstance(first.value, tuple):
@@ -180,7 +182,10 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
             array = probe.y.astype(np.float64 if convention.target != "index" else np.int64)
             return _laid_out(array, layout)
         if convention.target == "index":
-            return probe.y[0].item() if layout == "row" else probe.y.astype(np.int64)
+            index = probe.y.astype(np.int64)
+            return index[0].item() if layout == "row" else index[None] if layout == "1NC" else index
+        if convention.target == "column":
+            return probe.y.astype(np.int64)[:, None]
         if convention.target == "index from 1":
             return probe.y.astype(np.int64) + 1
         hot = one_hot(probe)
@@ -210,6 +215,8 @@ def _laid_out(array: Array, layout: str) -> Any:
         return array.T
     if layout == "row":
         return array[0]
+    if layout == "1NC":
+        return array[None]
     if layout == "N1":
         return array[:, None]
     if layout == "scalar":

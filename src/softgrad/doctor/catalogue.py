@@ -330,7 +330,7 @@ MISTAKES: dict[int, Mistake] = {
             "(f(x + h) - f(x - h)) / 2h divides the rounding error of f, 1e-7 in float32, by h: "
             "for h = 1e-4 nothing but noise is left in the third digit. Use float64 and h = 1e-5, "
             "or softgrad.check_grad.",
-            "x = x.astype(np.float64)     # then (f(x + h) - f(x - h)) / (2 * h) with h = 1e-5",
+            "x, h = x.astype(np.float64), 1e-5\nslope = (f(x + h) - f(x - h)) / (2 * h)",
         ),
     )
 }

@@ -21,9 +21,9 @@ from softgrad._typing import Array
 
 Map = Callable[[Array], Array]
 
-#: Steps relative to the size of x, from coarse to fine, each half the one before.
-_COARSEST = 0.05
-_LEVELS = 12
+#: First steps relative to the size of x; each is halved so often.
+_COARSEST = (0.05, 1e-3, 3e-5)
+_LEVELS = 8
 _COMPLEX_STEP = 1e-200
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -98,7 +98,7 @@ def slope(f: Map, x: Array, v: Array, value: Array, noise: float) -> Slope:
     # Beside x on both sides, and the smaller: a kink at x is no noise.
     aside = 2e-5 * size_of(x) * v
     absolute = np.minimum(rough(f, x + aside, v, value), rough(f, x - aside, v, value))
-    absolute = np.maximum(absolute, _EPSILON * np.abs(_float(value)))
+    absolute = np.maximum(absolute, noise * np.abs(_float(value)))
     best, error = _ridders(f, x, v, value, absolute)
     left, right, kink = _one_sided(f, x, v, _float(value), noise, absolute)
     method = "Richardson-extrapolated central differences"
@@ -119,12 +119,33 @@ def _float(value: Array) -> Array:
 
 
 def _ridders(f: Map, x: Array, v: Array, value: Array, noise: Array) -> tuple[Array, Array]:
+    """The extrapolation with the smallest error estimate that finer steps do not contradict.
+
+    Steps longer than the function's features agree with one another and are all wrong.
+    """
+    best = np.full(value.shape, np.nan)
+    error = np.full(value.shape, np.inf)
+    finer: list[tuple[Array, Array]] = []
+    for coarsest in reversed(_COARSEST):
+        found, guess = _extrapolate(f, x, v, value, noise, coarsest * size_of(x))
+        with np.errstate(all="ignore"):
+            agrees = np.ones(value.shape, dtype=np.bool_)
+            for other, spread in finer:
+                agrees &= np.abs(found - other) <= 4 * (guess + spread)
+            better = (guess < error) & agrees
+        best, error = np.where(better, found, best), np.where(better, guess, error)
+        finer.append((found, guess))
+    return best, error
+
+
+def _extrapolate(
+    f: Map, x: Array, v: Array, value: Array, noise: Array, base: float
+) -> tuple[Array, Array]:
     """Central differences at halved steps, extrapolated to h = 0; the most trustworthy entry.
 
     An entry's error is estimated by its distance from the two it was made of, and is never below
     what rounding in f does to its smallest step.
     """
-    base = _COARSEST * size_of(x)
     column: list[Array] = []
     best = np.full(value.shape, np.nan)
     error = np.full(value.shape, np.inf)

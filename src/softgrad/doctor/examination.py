@@ -172,19 +172,24 @@ class _Session:
         self.squared = squared
         self.ignore_index = ignore_index
         self.time_limit = time_limit
+        self.overtime = False
         self.failures: dict[str, list[tuple[Convention, Outcome]]] = {}
 
     def run(self) -> Report:
         kinds = candidates(self.subject, self.claimed)
         best: tuple[float, Kind, Reading] | None = None
         for place, kind in enumerate(kinds):
-            if best is not None and best[2].explained and not self._named(kind):
+            if self.overtime:
+                break
+            if best is not None and self._settled(*best[1:]) and not self._named(kind):
                 break  # what the name says has explained it
             reading = self.best_reading(kind)
             if reading is None:
                 continue
             # Earlier kinds are likelier by their name, which breaks ties.
-            rank = reading.cost + 0.05 * place + 1.0 * self._leaves_out(kind, reading)
+            strange = any(map(self._named, kinds)) and not self._named(kind)
+            partly = self._leaves_out(kind, reading)
+            rank = reading.cost + 0.05 * place + strange + 1.5 * partly
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
             if best[2].explained and best[0] < 0.9:
@@ -198,6 +203,12 @@ class _Session:
                 f"{', '.join(sorted(KINDS))}."
             )
         return self.report(kind, reading)
+
+    def _settled(self, kind: Kind, reading: Reading) -> bool:
+        """Whether a kind that the name says explains the results well enough to stop there."""
+        vague = kind.name == "softmax_backward" and "softmax" not in self.subject.name.lower()
+        few = self._named(kind) and reading.explained and len(reading.mistakes) <= 1
+        return few and not vague and not self._leaves_out(kind, reading)
 
     def _leaves_out(self, kind: Kind, reading: Reading) -> bool:
         """Whether a guessed kind explains only one of several results."""
@@ -214,6 +225,7 @@ class _Session:
         """The cheapest explanation over all conventions in which the function works."""
         best: Reading | None = None
         worked: set[tuple[Any, ...]] = set()
+        readings: list[Reading] = []
         open_: list[Reading] = []
         ways = [
             c
@@ -225,6 +237,8 @@ class _Session:
         for way in sorted(ways, key=lambda c: c.cost):
             if best is not None and way.cost >= best.cost:
                 break
+            if way.layout == "1NC" and any(r.convention.layout == "NC" for r in readings):
+                continue  # only for functions that insist on three axes
             form = (way.arguments, way.takes, way.layout, way.target, way.mask)
             if form in worked:
                 continue
@@ -232,10 +246,12 @@ class _Session:
             if reading is None:
                 self.failures.setdefault(kind.name, []).append((way, outcome))
                 if isinstance(outcome.error, OvertimeError):
-                    break
+                    self.overtime = True
+                    return best
                 continue
             worked.add(form)
             fit(kind, reading, self.squared)
+            readings.append(reading)
             if not reading.explained:
                 open_.append(reading)
             if best is None or reading.cost < best.cost:
@@ -605,6 +621,7 @@ class _Session:
             "NC": "(N, C): rows are examples",
             "NCT": "(N, C): rows are examples; W is (C, D)",
             "CN": "(C, N): columns are examples",
+            "1NC": "(B, N, C): classes on the last axis",
             "row": "(C,): one row at a time",
             "N": "(N,)",
             "N1": "(N, 1)",
@@ -616,6 +633,7 @@ class _Session:
                 "index": "class indices",
                 "float": "0 or 1",
                 "index from 1": "indices from 1",
+                "column": "class indices in a column",
             }
             hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
             result["target"] = targets.get(c.target, hot)
@@ -673,7 +691,7 @@ class _Session:
                 f"{kind.says.capitalize()} takes ({needed}), but this is {self.subject.shown}.",
             )
             return Report(self.subject.name, kind.name, self.claimed is None, {}, [finding])
-        convention, outcome = tried[0]
+        convention, outcome = tried[-1] if self.overtime else tried[0]
         finding = self._failure(kind, convention, outcome)
         words = {"tried": f"{len(tried)} ways to call it"}
         return Report(

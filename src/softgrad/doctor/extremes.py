@@ -80,7 +80,7 @@ class Examination:
 
     @property
     def batch(self) -> bool:
-        return self.reading.convention.layout in ("NC", "NCT", "CN", "N", "N1")
+        return self.reading.convention.layout not in ("row", "scalar")
 
     @property
     def takes_logits(self) -> bool:
@@ -103,6 +103,9 @@ def extremes(examination: Examination) -> list[Evidence]:
     fits = [f for f in examination.reading.fits.values() if f is not None]
     # A result of zeros or of noise is the same far out, or no worse.
     steady = not any(f.power.c == 0 or 30 in f.mistakes for f in fits)
+    # bfloat16 cannot tell 1001 from 1000.
+    kind = examination.reading.observations[0].outcome.kind
+    steady = steady and "bfloat16" not in kind
     if steady and examination.takes_logits:
         found += _large_logits(examination)
     # What is built from -y (1 - p) has no logarithm any more.
@@ -126,6 +129,9 @@ def _large_logits(ex: Examination) -> list[Evidence]:
     for c in (1000.0, -1000.0):
         probe = _with_teacher(probes.of(offset + c, [1, 2]), ex)
         shown = _first(ex, probe, 11)
+        if shown and not _across_rows(ex):
+            one = _with_teacher(probes.of(offset[:1, :2] + c, [1]), ex)
+            shown = _first(ex, one, 11) or shown
         if shown and _not_finite(shown.actual):
             return [shown, *_clipped(ex, (12.0, 25.0, 60.0))]
         if shown and not _clipped(ex, (600.0, 60.0, 25.0, 12.0)):
@@ -299,7 +305,7 @@ def _labels(ex: Examination) -> list[Evidence]:
     convention = ex.reading.convention
     if convention.target != "index" or not convention.takes_role("y") or ex.kind.binary:
         return []
-    if convention.layout == "row":
+    if convention.layout in ("row", "1NC"):
         return []
     name = option_name(ex.subject, ex.kind, "ignore") or (
         "ignore" if convention.takes_role("ignore") else None
@@ -369,7 +375,7 @@ def _mask(ex: Examination) -> list[Evidence]:
     reading = _with_option(ex, "mask")
     if reading is None or ex.kind.name not in ("softmax", "log_softmax"):
         return []
-    if reading.convention.layout == "CN":
+    if reading.convention.layout in ("CN", "1NC"):
         return []
     keep = np.array([[True, True, False], [True, False, True]])
     x = np.array([[1.0, 2.0, 0.5], [0.5, -1.0, 2.0]])
@@ -406,6 +412,11 @@ def _mask(ex: Examination) -> list[Evidence]:
             return [Evidence(None, probes.of(loud), "value", right, value, note=note)]
         if differs(right, value, 1e-5):
             return [Evidence(27, probes.of(loud), "value", right, value, note=_mask_note(keep))]
+        # A masked logit set to -1e4 is the largest of all where the others are lower still.
+        low = x - 20000.0
+        value = result(low, mask)
+        if value is not None and np.abs(value[~keep]).max() > 1e-2:
+            return [Evidence(27, probes.of(low), "value", right, value, note=_mask_note(keep))]
         return []
     for mask in (forms["kept"], forms["kept, 0 or 1"], forms["dropped"]):
         value = result(x, mask)
@@ -438,7 +449,8 @@ def _weights(ex: Examination) -> list[Evidence]:
     fit = ex.reading.fits[part]
     if fit is None or fit.power.a != -1:
         return []
-    probe = probes.random(3, 4, 5)
+    x = [[1.0, 2.0, 0.0, 0.0], [0.0, 1.0, 3.0, 0.0], [2.0, 0.0, 1.0, 1.0]]
+    probe = probes.of(x, [3, 1, 0])
     role = "w" if reading.convention.takes_role("w") else "cw"
     rows = np.array([1.0, 2.0, 5.0])
     classes = np.array([1.0, 2.0, 5.0, 3.0])
@@ -492,8 +504,10 @@ def _second_call(ex: Examination) -> list[Evidence]:
             Evidence(29, shown, "input", _given(ex, shown, roles[0]), after, note="input changed")
         ]
     if ex.subject.again is not None:
-        outcome = call(ex.subject.again, ex.reading.convention, probe, None, ex.time_limit)
-        return _backward_twice(outcome, probe)
+        for shown in (probes.of([[1.0, 2.0, 0.0]], [1]), probe):
+            twice = call(ex.subject.again, ex.reading.convention, shown, None, ex.time_limit)
+            if found := _backward_twice(twice, shown):
+                return found
     return []
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from softgrad._typing import Array
 from softgrad.doctor import probes
-from softgrad.doctor.calling import Convention, Outcome, call
+from softgrad.doctor.calling import Convention, Outcome, OvertimeError, call
 from softgrad.doctor.formulas import Form, View, hypotheses
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
@@ -181,7 +181,13 @@ def read(
             if len(alike) == 1:
                 return Reading(convention, observations, square_only=first), observations[0].outcome
         first = first or seen.outcome
-        if kind.binary or convention.layout in ("row", "CN") or kind.family in ("layer", "step"):
+        if isinstance(seen.outcome.error, OvertimeError):
+            break
+        if (
+            kind.binary
+            or convention.layout in ("row", "CN", "1NC")
+            or kind.family in ("layer", "step")
+        ):
             break
     return None, first or Outcome()
 
@@ -231,6 +237,8 @@ def _upright(array: Array, convention: Convention, probe: Probe) -> Array:
     if convention.layout == "CN" and array.ndim == 2:
         array = array.T
     rows = probe.x.shape[0]
+    if convention.layout == "1NC" and array.ndim and array.shape[0] == 1:
+        array = array[0]
     if array.ndim == 2 and array.shape == (rows, 1) and probe.x.shape != (rows, 1):
         return array[:, 0]
     if array.ndim and array.size == 1 and rows > 1:
@@ -294,7 +302,9 @@ def fit_part(
     if any(not np.all(np.isfinite(a)) for a in seen):
         return None
     everything = np.concatenate([a.reshape(-1) for a in seen])
-    if np.abs(everything).max(initial=0.0) < 1e-8:
+    wanted = reading.observations[0].probe.shape
+    fits_in = part in ("loss", "jacobian", "dW", "db", "dX") or seen[0].shape == wanted
+    if fits_in and np.abs(everything).max(initial=0.0) < 1e-8:
         return _zero(kind, part, reading, exact=not np.any(everything))
     best: Fit | None = None
     best_cost = math.inf
@@ -322,6 +332,8 @@ def fit_part(
 def _zero(kind: Kind, part: str, reading: Reading, exact: bool) -> Fit:
     if part in ("vjp", "jacobian"):
         mistakes: tuple[int, ...] = (4,)
+    elif kind.binary and reading.convention.layout == "N1":
+        mistakes = (26,)
     else:
         mistakes = (28,) if exact else (4,)
     shape = reading.observations[0].parts[part].shape

@@ -419,7 +419,7 @@ def hypotheses(
     kind: Kind, part: str, convention: Convention
 ) -> Iterator[tuple[Form, str, bool, tuple[int, ...]]]:
     """Every form with every way to the probabilities, with and without labels that start at 1."""
-    batch = convention.layout in ("NC", "NCT", "CN")
+    batch = convention.layout in ("NC", "NCT", "CN", "1NC")
     staged = convention.takes == "logits" and not kind.binary
     stages = [
         s
@@ -437,7 +437,7 @@ def hypotheses(
 
 
 def _fits(stage: str, convention: Convention) -> bool:
-    return "keepdims" not in stage or convention.layout != "CN"
+    return "keepdims" not in stage or convention.layout not in ("CN", "1NC")
 
 
 def reduced(values: Any) -> Any:

@@ -131,7 +131,7 @@ def check_grad(
     """Check a gradient or a Jacobian against the function it belongs to.
 
     The numeric derivative is Im f(x + ih) / h where f takes complex numbers, otherwise
-    (f(x + h) - f(x - h)) / 2h in float64, extrapolated to h = 0 from twelve step sizes. A claimed
+    (f(x + h) - f(x - h)) / 2h in float64, extrapolated to h = 0 from several step sizes. A claimed
     derivative is wrong if it misses the numeric one by more than ``rtol`` and four times the
     numeric one's own error estimate.
 
@@ -200,6 +200,9 @@ def check_grad(
         raise OptionError(f"directions={directions}; accepted is a whole number of at least 1.")
     point, wrap = _point(x)
     function = _wrapped(f, wrap)
+    value = function(point.copy())
+    if not np.all(np.isfinite(value)):
+        raise OptionError(f"The function is {value!r} at x: no derivative can be checked there.")
     claimed = _wrapped(grad, wrap) if callable(grad) else None
     given = claimed(point.copy()) if claimed else np.asarray(grad, dtype=np.float64)
     report = _check(function, given, point, directions, rtol, seed, "gradient")

@@ -105,7 +105,6 @@ KINDS: dict[str, Kind] = {
             rf"(ce|xent|cross|loss|nll|mse|square).*{_GRAD}|{_GRAD}.*(ce|xent|cross|loss|nll)",
             "the gradient of a cross-entropy by the logits",
         ),
-        Kind("nll", "loss", ("x", "y"), r"nll|neg.*log.*lik", "a negative log-likelihood"),
         Kind(
             "cross_entropy",
             "loss",
@@ -113,6 +112,7 @@ KINDS: dict[str, Kind] = {
             r"cross|entropy|xent|(^|_)ce($|_)|loss|cost",
             "a cross-entropy",
         ),
+        Kind("nll", "loss", ("x", "y"), r"nll|neg.*log.*lik", "a negative log-likelihood"),
         Kind(
             "softmax_jacobian",
             "jacobian",

@@ -62,11 +62,6 @@ def _located(right: Sequence[Array], actual: Sequence[Array]) -> str:
         return f"Only for some rows: {np.flatnonzero(wrong).tolist()} of {len(r)}."
     if r.ndim != 2:
         return ""
-    rows, columns = wrong.any(axis=1), wrong.any(axis=0)
-    if not rows.all():
-        return f"Only in some rows: {np.flatnonzero(rows).tolist()} of {len(r)}."
-    if not columns.all():
-        return f"Only in some classes: {np.flatnonzero(columns).tolist()} of {r.shape[1]}."
     by_row = [_constant_ratio(x, y) for x, y in zip(r, a, strict=True)]
     if all(c is not None for c in by_row):
         shown = ", ".join(f"{c:.4g}" for c in by_row if c is not None)
@@ -75,6 +70,11 @@ def _located(right: Sequence[Array], actual: Sequence[Array]) -> str:
     if all(c is not None for c in by_class):
         shown = ", ".join(f"{c:.4g}" for c in by_class if c is not None)
         return f"A ratio of its own for each class: {shown} times the right one."
+    rows, columns = wrong.any(axis=1), wrong.any(axis=0)
+    if not rows.all():
+        return f"Only in some rows: {np.flatnonzero(rows).tolist()} of {len(r)}."
+    if not columns.all():
+        return f"Only in some classes: {np.flatnonzero(columns).tolist()} of {r.shape[1]}."
     shift = a - r
     if np.ptp(shift, axis=1).max() < _SAME * np.abs(shift).max():
         shown = ", ".join(f"{c:+.4g}" for c in shift[:, 0])

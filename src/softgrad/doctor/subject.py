@@ -18,9 +18,12 @@ from softgrad.doctor.kinds import KINDS, Kind, kinds_of_name, means_probabilitie
 
 _FORWARD = ("forward", "__call__", "call", "predict", "loss")
 _BACKWARD = ("backward", "grad", "gradient", "bprop", "backprop", "backward_pass")
+_OUTPUTS = ("output", "out", "probs", "p", "loss")
+_INPUT_GRADIENTS = ("dinputs", "dinput", "grad_input", "dx", "dX", "input_gradient", "grad")
 _UNEXPECTED = 0.6
 _UNDECIDED = 1.2
 _UNLIKELY = 1.5
+_LAST_RESORT = 2.5
 
 
 @dataclass
@@ -50,6 +53,8 @@ def subject_of(target: Any, claimed: Kind | None = None) -> Subject:
     forward = _method(target, _FORWARD)
     backward = _method(target, _BACKWARD)
     phases = forward and backward and not (forward == "__call__" and backward != "backward")
+    if phases and not _is_module(target) and _weights_of(target, claimed):
+        return _layer(target, forward, backward)
     if phases and not _is_module(target):
         if claimed is not None and claimed.family in ("rows", "loss", "jacobian"):
             return _forward_only(target, forward)
@@ -81,6 +86,62 @@ def _function(function: Callable[..., Any], name: str, source: Any) -> Subject:
     )
 
 
+_WEIGHTS = ("W", "w", "weights", "weight", "theta", "params")
+_BIASES = ("b", "bias", "biases")
+
+
+def _weights_of(target: Any, claimed: Kind | None) -> bool:
+    """Whether a class is a layer of its own: made from two sizes, with weights inside."""
+    if claimed is not None and claimed.family != "layer":
+        return False
+    if not inspect.isclass(target):
+        return any(hasattr(target, name) for name in _WEIGHTS)
+    required, _, _ = _parameters(target)
+    return claimed is not None or len(required or ()) == 2
+
+
+def _layer(target: Any, forward: str, backward: str) -> Subject:
+    """A class with weights as a function of features, weights and target."""
+
+    def run(X: Any, W: Any, b: Any, y: Any) -> Any:
+        layer = target(*W.shape) if inspect.isclass(target) else copy.deepcopy(target)
+        weight = next((n for n in _WEIGHTS if hasattr(layer, n)), "W")
+        bias = next((n for n in _BIASES if hasattr(layer, n)), "")
+        turned = np.shape(getattr(layer, weight, W)) == W.shape[::-1]
+        setattr(layer, weight, W.T if turned else W)
+        if bias:
+            flat = np.ndim(getattr(layer, bias)) < 2
+            setattr(layer, bias, b if flat else b.reshape(np.shape(getattr(layer, bias))))
+        first, _, _ = _parameters(getattr(layer, forward))
+        last, _, _ = _parameters(getattr(layer, backward))
+        given = (X, y)[: len(first or (X,))]
+        value = getattr(layer, forward)(*given)
+        back = {0: (), 1: (y,), 2: (X, y)}.get(len(last or ()), (y,))
+        result = getattr(layer, backward)(*(() if len(given) == 2 and not last else back))
+        found = _gradients(layer, weight, bias) or result
+        found = found if isinstance(found, tuple) else (found,)
+        upright = tuple(g.T if turned and np.shape(g) == W.shape[::-1] else g for g in found)
+        return (*upright, float(value)) if len(given) == 2 and np.ndim(value) == 0 else upright
+
+    cls = target if inspect.isclass(target) else type(target)
+    return Subject(
+        run, cls.__name__, ("X", "W", "b", "y"), (), frozenset(), _text(cls), ("numpy",), "layer"
+    )
+
+
+def _gradients(layer: Any, weight: str, bias: str) -> tuple[Any, ...]:
+    """The gradients that a layer keeps as attributes."""
+    held = {**vars(layer), **getattr(layer, "grads", {})}
+    found = []
+    for name in filter(None, (weight, bias)):
+        spellings = (f"d{name}", f"grad_{name}", f"{name}_grad", f"g{name}", f"d_{name}", name)
+        options = [held[s] for s in spellings if s in held and s != name]
+        if not options and name in getattr(layer, "grads", {}):
+            options = [layer.grads[name]]
+        found += options[:1]
+    return tuple(found)
+
+
 def _forward_only(target: Any, forward: str) -> Subject:
     bound = getattr(target() if inspect.isclass(target) else target, forward)
     name = target.__name__ if inspect.isclass(target) else type(target).__name__
@@ -104,17 +165,21 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
 
     def run(*arguments: Any) -> Any:
         layer = make()
-        value = getattr(layer, forward)(*arguments[:count])
+        value = _or_kept(getattr(layer, forward)(*arguments[:count]), layer, _OUTPUTS)
         if isinstance(value, np.ndarray):
             value = value.copy()  # backward may write to it
-        return value, getattr(layer, backward)(*_back(arguments, count, last))
+        result = getattr(layer, backward)(*_back(arguments, count, last))
+        return value, _or_kept(result, layer, _INPUT_GRADIENTS)
 
     def twice(*arguments: Any) -> Any:
         layer = make()
         getattr(layer, forward)(*arguments[:count])
         given = _back(arguments, count, last)
-        first = copy.deepcopy(getattr(layer, backward)(*copy.deepcopy(given)))
-        return first, getattr(layer, backward)(*copy.deepcopy(given))
+        results = []
+        for _ in range(2):
+            result = getattr(layer, backward)(*copy.deepcopy(given))
+            results.append(copy.deepcopy(_or_kept(result, layer, _INPUT_GRADIENTS)))
+        return tuple(results)
 
     name = target.__name__ if inspect.isclass(target) else type(target).__name__
     cls = target if inspect.isclass(target) else type(target)
@@ -130,6 +195,13 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
         "both" if loss else "vjp",
         twice,
     )
+
+
+def _or_kept(result: Any, layer: Any, names: tuple[str, ...]) -> Any:
+    """A result, or what a method that returns nothing has left as an attribute."""
+    if result is not None:
+        return result
+    return next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
 
 
 def _back(arguments: tuple[Any, ...], count: int, last: list[str]) -> tuple[Any, ...]:
@@ -260,6 +332,8 @@ def candidates(subject: Subject, claimed: Kind | None) -> list[Kind]:
     if claimed is not None:
         return [claimed]
     named = kinds_of_name(subject.name)
+    if subject.two_phases == "layer":
+        return [KINDS["softmax_layer_grad"]]
     if subject.two_phases:
         wanted = "both" if subject.two_phases == "both" else "vjp"
         fitting = [KINDS["sigmoid_grad"]] if "sigmoid" in subject.name.lower() else []
@@ -317,13 +391,13 @@ def _cost_of_takes(kind: Kind, takes: str, name: str | None) -> float:
 
 
 def _layouts(kind: Kind, layout: str | None) -> tuple[str, ...]:
-    if layout is not None:
-        return {"C": ("row",), "CN": ("CN",), "NC": ("NC", "NCT")}[layout]
+    if layout is not None and not kind.binary:
+        return {"C": ("row",), "CN": ("CN",), "NC": ("NC", "NCT", "1NC")}[layout]
     if kind.binary:
         return ("N", "N1", "scalar")
     if kind.family in ("layer", "step"):
         return ("NC", "NCT", "CN")
-    return ("NC", "row") if kind.family == "jacobian" else ("NC", "CN", "row")
+    return ("NC", "row") if kind.family == "jacobian" else ("NC", "1NC", "CN", "row")
 
 
 def _cost_of_layout(
@@ -335,10 +409,14 @@ def _cost_of_layout(
     columns, are wrong for the usual batch (N, C). With class indices the layouts can be told apart;
     otherwise only a mean over the right axis or the author's own words say that another is meant.
     """
-    if layout is not None or place in ("NC", "N"):
+    if target == "column":
+        return _LAST_RESORT
+    if place in ("NC", "N") or (layout is not None and not kind.binary):
         return 0.0
     if kind.binary or kind.family in ("layer", "step"):
         return {"N1": 0.1, "scalar": 0.2, "NCT": 0.1, "CN": 0.2}[place]
+    if place == "1NC":
+        return 0.4
     words = {
         "row": r"1-?d\b|one[- ]dim|\bvector|single (row|example|sample)|one (row|example|sample)"
         r"|\((C|K|n|c|k),?\)",
@@ -354,7 +432,7 @@ def _cost_of_layout(
 def _targets(kind: Kind) -> tuple[str, ...]:
     if kind.binary:
         return ("float", "index") if kind.has_target else ("float",)
-    return ("index", "one-hot", "one-hot integers") if kind.has_target else ("index",)
+    return ("index", "one-hot", "column", "one-hot integers") if kind.has_target else ("index",)
 
 
 Binding = tuple[tuple[tuple[str, str | None], ...], float]
@@ -368,7 +446,7 @@ def _bindings(subject: Subject, kind: Kind) -> list[Binding]:
     if plain == options:
         return with_all
     without = _bindings_with(subject, kind, plain)
-    return [*with_all, *((binding, cost + 2.5) for binding, cost in without)]
+    return [*with_all, *((binding, cost + _LAST_RESORT) for binding, cost in without)]
 
 
 def _bindings_with(subject: Subject, kind: Kind, extra: list[tuple[str, str]]) -> list[Binding]:
