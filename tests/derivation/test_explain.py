@@ -14,7 +14,7 @@ import scipy.special
 
 import softgrad as sg
 from softgrad.derivation import Derivation
-from softgrad.derivation.pair import LibraryPair
+from softgrad.derivation.library_pair import LibraryPair
 from softgrad.errors import OptionError, ShapeError, SoftgradError, TargetError
 from softgrad.functions import ACTIVATIONS, LOSSES
 
@@ -177,6 +177,8 @@ def test_distillation_against_the_loss_itself(teacher: str) -> None:
     target = rng.normal(size=X.shape) if teacher == "logits" else rng.dirichlet(np.ones(4), 3)
     derivation = sg.explain(X, target, loss="distillation", temperature=3.0, teacher=teacher)
     assert failures(derivation) == []
+    one_hot = sg.explain([1.0, 2.0], [1.0, 0.0], loss="distillation")  # logits, and no class
+    assert one_hot.values["loss"] == pytest.approx(LOSSES["distillation"]([[1.0, 2]], [[1.0, 0]]))
     loss, grad = LOSSES["distillation"].value_and_grad(X, target, temperature=3.0, teacher=teacher)
     assert derivation.values["loss"] == pytest.approx(loss, rel=1e-12)
     np.testing.assert_allclose(derivation.values["grad"], grad, rtol=1e-11, atol=1e-15)
@@ -321,7 +323,7 @@ def test_digits_without_mpmath_say_how_to_install_it(monkeypatch: pytest.MonkeyP
         (([1.0, 2.0], 0), {"temperature": 0.0}, OptionError, "> 0"),
         (([1.0, 2.0], 0), {"digits": 3}, OptionError, "7 to 500"),
         (([1.0, 2.0], 0), {"gamma": 2.0}, OptionError, "accepted here: none"),
-        (([1.0, 2.0], 0), {"row": 1}, OptionError, "rows 0..0"),
+        (([1.0, 2.0], 0), {"row": 1}, OptionError, "from 0 to 0"),
         (([1.0, 2.0], 0), {"features": [[1.0], [2.0]]}, ShapeError, "features"),
         (([1.0, 2.0], 0), {"features": [0.0, 0.0]}, OptionError, "zeros"),
         (([1.0, 2.0], 0), {"label_smoothing": 1.5}, OptionError, "0..1"),
@@ -341,7 +343,7 @@ def test_errors(arguments: Any, options: Any, error: type[Exception], words: str
 
 def test_functions_may_be_passed_instead_of_names() -> None:
     by_name = sg.explain([1.0, 2.0], 0, loss="cross_entropy", activation="softmax")
-    by_function = sg.explain([1.0, 2.0], 0, loss=sg.cross_entropy, activation=sg.softmax)  # type: ignore[arg-type]
+    by_function = sg.explain([1.0, 2.0], 0, loss=sg.cross_entropy, activation=sg.softmax)
     assert by_name.text() == by_function.text()
 
 

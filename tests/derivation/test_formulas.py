@@ -9,9 +9,11 @@ import pytest
 
 from softgrad.derivation import formulas
 from softgrad.derivation.arithmetic import Arithmetic, Exact
+from softgrad.derivation.exact_pair import ExactPair
 from softgrad.derivation.expression import evaluate, latex
+from softgrad.derivation.library_pair import LibraryPair
 from softgrad.derivation.notation import inline, lines, mathml
-from softgrad.derivation.pair import GIVES, ExactPair, LibraryPair
+from softgrad.derivation.pair import GIVES
 from softgrad.functions import ACTIVATIONS, LOSSES
 
 X = np.array([0.7, -1.3, 2.1, -0.2, 0.45])

@@ -42,6 +42,8 @@ class Request:
 def explain_command(request: Request) -> None:
     """Print the derivation, or write it to a file."""
     form = _format(request)
+    if request.out is not None:
+        _check_place(request.out)
     rows = _rows(request.logits, request.digits is not None)
     single = len(rows) == 1
     features = None if request.features is None else _rows(request.features.split(), False)
@@ -62,7 +64,7 @@ def explain_command(request: Request) -> None:
         return
     with atomic_write(request.out) as stream:
         stream.write(_text(derivation, form).encode())
-    console().print(f"Wrote {request.out}")
+    print(f"wrote {request.out}")
 
 
 def _format(request: Request) -> str:
@@ -72,6 +74,13 @@ def _format(request: Request) -> str:
     if request.format not in FORMATS:
         raise OptionError(f"--format {request.format!r}: accepted are {', '.join(FORMATS)}.")
     return request.format
+
+
+def _check_place(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise OptionError(f"There is no folder {str(out.parent)!r}. Create it, or change --out.")
+    if out.is_dir():
+        raise OptionError(f"{str(out)!r} is a folder. Give a file, such as derivation.html.")
 
 
 def _print(derivation: Derivation, form: str) -> None:

@@ -1,6 +1,6 @@
 """An activation with a loss, for one row of logits: every number that the steps show.
 
-`LibraryPair` asks the functions of the library, in float64. `ExactPair` computes the formulas of
+`LibraryPair` asks the functions of the library, in float64; `ExactPair` computes the formulas of
 `softgrad.derivation.formulas` with mpmath. The steps do not know which of them they work with.
 """
 
@@ -9,15 +9,12 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from softgrad._typing import Array
-from softgrad.derivation.arithmetic import Arithmetic, Exact
+from softgrad.derivation.arithmetic import Arithmetic
 from softgrad.derivation.expression import SCALARS, evaluate, names
-from softgrad.derivation.formulas import ACTIVATIONS, LOSSES, Elementwise, LossFormula, Rowwise
+from softgrad.derivation.formulas import ACTIVATIONS, LOSSES, Elementwise, LossFormula
 from softgrad.errors import OptionError
 from softgrad.functions import ACTIVATIONS as FUNCTIONS
 from softgrad.functions import LOSSES as LOSS_FUNCTIONS
@@ -68,8 +65,8 @@ class Pair(ABC):
         arithmetic: Arithmetic,
         T: Any = 1,
     ) -> None:
-        self.activation_name = activation = known(activation, "activation", FUNCTIONS)
-        self.loss_name = loss = None if loss is None else known(loss, "loss", LOSS_FUNCTIONS)
+        self.activation_name = activation
+        self.loss_name = loss
         self.arithmetic = arithmetic
         self.formula = ACTIVATIONS[activation]
         self.loss_formula: LossFormula | None = None if loss is None else LOSSES[loss]
@@ -220,129 +217,3 @@ def _defaults(function: Any, used: set[str], chosen: Mapping[str, Any]) -> dict[
 def _derived(source: str, chosen: Mapping[str, Any]) -> Any:
     """A constant that follows from options; 1, like them, where they are None."""
     return None if any(chosen[n] is None for n in names(source)) else evaluate(source, {}, chosen)
-
-
-class LibraryPair(Pair):
-    """Float64, by the members of the library's own functions."""
-
-    def activation(self, z: Array) -> Array:
-        return np.asarray(self.function(z, **self.activation_options))
-
-    def jacobian(self, z: Array) -> Array:
-        found = np.asarray(self.function.jacobian(z, **self.activation_options))
-        return np.diag(found) if found.ndim == 1 else found
-
-    def _target(self, y: Array) -> Any:
-        """y as this loss takes it: an index where it knows no probabilities."""
-        accepted = self.loss_function.targets
-        if "probabilities" in accepted or "values" in accepted:
-            return y
-        return int(np.argmax(y))
-
-    @property
-    def _fixed(self) -> dict[str, str]:
-        return {} if self.loss_formula is None else self.loss_formula.fixed
-
-    @cached_property
-    def factor(self) -> Any:
-        """What the library's loss is multiplied with: 1, or T^2."""
-        assert self.loss_formula is not None
-        return self.expression(self.loss_formula.factor, {}, {}, of_loss=True)
-
-    def _of(self, member: str, a: Array, y: Array, *more: Array) -> Any:
-        call = getattr(self.loss_function, member) if member else self.loss_function
-        options = {**self.loss_options, **self._fixed}
-        return self.factor * call(a, self._target(y), *more, reduction="sum", **options)
-
-    def loss(self, z: Array, y: Array) -> Any:
-        return self._of("", z if self.fused else self.activation(z), y)
-
-    def loss_of(self, a: Array, y: Array) -> Any:
-        if not self.fused:
-            return self._of("", a, y)
-        assert self.loss_formula is not None
-        return self._of_p(self.loss_formula.of_p, a, y)[..., 0]
-
-    def slope_of(self, a: Array, y: Array) -> Array:
-        if not self.fused:
-            return np.asarray(self._of("grad", a, y))
-        assert self.loss_formula is not None
-        return np.asarray(self._of_p(self.loss_formula.slope_of_p, a, y)) + np.zeros_like(a)
-
-    def _of_p(self, source: str, p: Array, y: Array) -> Any:
-        with np.errstate(all="ignore"):
-            return self.expression(source, {"p": p, "y": y}, {}, of_loss=True)
-
-    def gradient(self, z: Array, y: Array) -> Array:
-        if self.fused:
-            return np.asarray(self._of("grad", z, y))
-        a = self.activation(z)
-        return np.asarray(self.function.vjp(z, self._of("grad", a, y), **self.activation_options))
-
-    def hessian(self, z: Array, y: Array) -> Array:
-        if self.fused:
-            return np.asarray(self._of("hessian", z, y)).reshape(len(z), len(z))
-        a = self.activation(z)
-        g = self._of("grad", a, y)
-        columns = []
-        for v in np.eye(len(z)):
-            moved = self._of("hvp", a, y, self.function.jvp(z, v, **self.activation_options))
-            columns.append(
-                self.function.vjp(z, moved, **self.activation_options)
-                + self.function.hvp(z, g, v, **self.activation_options)
-            )
-        return np.stack(columns, axis=1)
-
-
-class ExactPair(Pair):
-    """Any number of digits, by the formulas of the tables; second derivatives by dual numbers."""
-
-    arithmetic: Exact
-
-    def activation(self, z: Array) -> Array:
-        value = self.expression(self.formula.value, {"x": z}, self.let)
-        return np.asarray(value + 0 * z, dtype=object)
-
-    def jacobian(self, z: Array) -> Array:
-        formula, values = self.formula, {"x": z, "a": self.activation(z)}
-        if isinstance(formula, Rowwise):
-            return np.asarray(self.expression(formula.jacobian, values, formula.parts))
-        slope = self.expression(formula.slope, values, formula.let) + 0 * z
-        return np.diag(np.asarray(slope, dtype=object))
-
-    def loss(self, z: Array, y: Array) -> Any:
-        if self.fused:
-            return self._of_logits("value", z, y)[0]
-        return self.loss_of(self.activation(z), y)
-
-    def _of_logits(self, part: str, a: Array, y: Array) -> Any:
-        formula = self.loss_formula
-        assert formula is not None
-        return self.expression(getattr(formula, part), {"a": a, "y": y}, formula.let, of_loss=True)
-
-    def loss_of(self, a: Array, y: Array) -> Any:
-        assert self.loss_formula is not None
-        if self.fused:
-            values = {"p": a, "y": y}
-            return self.expression(self.loss_formula.of_p, values, {}, of_loss=True)[0]
-        return self._of_logits("value", a, y)[0]
-
-    def slope_of(self, a: Array, y: Array) -> Array:
-        assert self.loss_formula is not None
-        if self.fused:
-            values = {"p": a, "y": y}
-            found = self.expression(self.loss_formula.slope_of_p, values, {}, of_loss=True)
-        else:
-            found = self._of_logits("slope", a, y)
-        return np.asarray(found + 0 * a, dtype=object)
-
-    def gradient(self, z: Array, y: Array) -> Array:
-        if self.fused:
-            return np.asarray(self._of_logits("slope", z, y) + 0 * z, dtype=object)
-        # J^T dL/da: the columns of J are summed over the entries of a.
-        a = self.activation(z)
-        g = self.slope_of(a, y)
-        return np.asarray((self.jacobian(z) * g[:, None]).sum(axis=0), dtype=object)
-
-    def hessian(self, z: Array, y: Array) -> Array:
-        return self.arithmetic.tangents(lambda x: self.gradient(x, y), z)

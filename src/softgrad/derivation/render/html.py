@@ -10,16 +10,18 @@ from softgrad.derivation.notation import mathml
 from softgrad.derivation.render import parts
 
 _LIMIT = 84
+# Colours are mixed from the text's own: a notebook may be dark where the system is light.
 _STYLE = """
-.sg-derivation { color-scheme: light dark; max-width: 52rem; margin: 0 auto; line-height: 1.55;
+.sg-derivation { max-width: 52rem; margin: 0 auto; line-height: 1.55;
   font: 16px/1.55 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-  --line: light-dark(#dde2ea, #313a48); --muted: light-dark(#5d6879, #9aa6b8);
-  --good: light-dark(#1a7f4b, #5bd197); --bad: light-dark(#b3261e, #ff8a80);
-  --ink: light-dark(#1b2230, #e8ecf3); --panel: light-dark(#f6f7f9, #1a202a); color: var(--ink); }
+  --line: color-mix(in srgb, currentColor 20%, transparent);
+  --muted: color-mix(in srgb, currentColor 70%, transparent);
+  --panel: color-mix(in srgb, currentColor 6%, transparent); --good: #1f8f57; --bad: #d5473d; }
 .sg-derivation h2 { font-size: 1.6em; line-height: 1.2; margin: 0 0 .3em; letter-spacing: -.01em; }
 .sg-derivation h3 { font-size: 1.1em; margin: 2em 0 .4em; }
 .sg-derivation p { margin: .4em 0; max-width: 70ch; }
-.sg-derivation .formula { overflow-x: auto; padding: .25em 0 .25em 1.5em; font-size: 1.05em; }
+.sg-derivation .formula { overflow-x: auto; overflow-y: hidden; padding: .3em 0 .3em 1.5em;
+  font-size: 1.05em; }
 .sg-derivation .wide { overflow-x: auto; margin: .7em 0 .7em 1.5em; }
 .sg-derivation table { border-collapse: collapse; font-size: .93em; margin: 0;
   font-variant-numeric: tabular-nums; color: inherit; }

@@ -58,6 +58,7 @@ def _exponentials(w: Work) -> Step:
                 w.a,
             ),
             w.same(f"$p$ stays the same when 1 is added to every ${v}_i$", w.a, moved),
+            *([_against_library(w)] if w.arithmetic.exact else []),
         ),
     )
 
@@ -164,7 +165,8 @@ def _value(w: Work) -> Step:
 
 
 def _note(w: Work) -> str:
-    return w.pair.formula.note.replace("a_i", f"{w.s}_i").replace("a_j", f"{w.s}_j")
+    note = w.pair.formula.note.replace("a_i", f"{w.s}_i").replace("a_j", f"{w.s}_j")
+    return note.replace(r"\tau(x)", rf"\tau({w.v})").replace("$-x$", f"$-{w.v}$")
 
 
 def _against_library(w: Work) -> Check:

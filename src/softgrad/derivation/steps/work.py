@@ -16,7 +16,7 @@ from softgrad.derivation.document import Check
 from softgrad.derivation.pair import GIVES, Pair
 
 #: With more classes only those that are shown are checked, and so are their columns.
-_CHECK_ALL = 64
+_CHECK_ALL, _CHECK_ALL_EXACT = 64, 12
 
 #: How a check was made that is no finite difference.
 COMPARED = "comparison"
@@ -131,7 +131,7 @@ class Work:
 
     @property
     def checked(self) -> list[int] | None:
-        if len(self.x) <= _CHECK_ALL:
+        if len(self.x) <= (_CHECK_ALL_EXACT if self.arithmetic.exact else _CHECK_ALL):
             return None
         return sorted({0, 1, 2, len(self.x) - 1, *self.keep})
 
