@@ -24,7 +24,7 @@ cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2
 # An editable installation: Python sources are used in place, only C++ needs rebuilding.
 install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
 
-.PHONY: venv build demo test lint format docs bench solvers accuracy sanitize clean
+.PHONY: venv build demo test lint format docs bench solvers networks accuracy sanitize clean
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.ready
@@ -56,6 +56,9 @@ bench: $(VENV)/.bench
 
 solvers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.solvers $(BENCH)
+
+networks: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.networks $(BENCH)
 
 accuracy: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.accuracy $(BENCH)

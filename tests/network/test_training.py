@@ -194,6 +194,23 @@ def test_streams_of_many_blocks_see_every_row():
     assert source.n_rows == 301
 
 
+@pytest.mark.parametrize("part", [1, 100, 129, 301])
+def test_blocks_of_a_stream_do_not_depend_on_its_parts(part):
+    from softgrad.network.minibatches import StreamSource
+
+    numbered = np.arange(301.0)[:, None]
+
+    def batches(size):
+        parts = [
+            (numbered[i : i + size], np.arange(301)[i : i + size]) for i in range(0, 301, size)
+        ]
+        source = StreamSource(parts, classes=None, batch_size=2, shuffle=True, seed=0)
+        return [batch.X[:, 0].copy() for batch in source.epoch(0)]
+
+    for a, b in zip(batches(part), batches(128), strict=True):
+        assert np.array_equal(a, b)
+
+
 def test_streams_of_names_and_weights():
     names = np.array(["ant", "bee", "cat"])
     weight = np.linspace(0.0, 2.0, 301)

@@ -4,6 +4,7 @@
 // row's sum is carried with its rounding errors; its order depends on the number of classes only.
 #pragma once
 
+#include "emit.hpp"
 #include "loss_terms.hpp"
 #include "row_sum.hpp"
 
