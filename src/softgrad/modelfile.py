@@ -291,7 +291,8 @@ def _to_bytes(key: str, array: npt.NDArray[Any]) -> bytes:
             )
         array = array.astype(str)
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    # ascontiguousarray would give a number an axis.
+    np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return stream.getvalue()
 
 

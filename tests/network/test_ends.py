@@ -115,3 +115,31 @@ def test_accuracy_of_classes_and_of_labels():
     yes.parameters[0] = np.eye(3)
     labels = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1]])
     assert yes.evaluate(X - 1, labels)[1] == pytest.approx(10 / 12)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "kind"),
+    [
+        ("softmax", "squared_error", "probabilities"),
+        ("sigmoid", "huber", "yes"),
+        ("identity", "squared_error", "values"),
+    ],
+)
+def test_errors_of_probabilities_have_an_accuracy(last, loss, kind):
+    net = Sequential([Linear(5, 4), function(last)], loss=function(loss), dtype=float, seed=0)
+    X, y = rows(), target(kind)
+    z, (_, accuracy) = net.forward(X), net.evaluate(X, y)
+    if kind == "probabilities":
+        assert accuracy == np.mean(z.argmax(axis=1) == y.argmax(axis=1)) > 0
+    elif kind == "yes":
+        assert accuracy == np.mean((z > 0.5) == (y > 0.5)) > 0
+    else:
+        assert np.isnan(accuracy)
+
+
+def test_a_pass_through_some_layers():
+    net = Sequential([Linear(5, 4), sg.sigmoid, Linear(4, 3), sg.softmax], dtype=float, seed=0)
+    X = rows()
+    first = X @ net.parameters[0].T + net.parameters[1]
+    np.testing.assert_allclose(net.forward(X, until=1), first, rtol=1e-12)
+    np.testing.assert_allclose(sg.softmax(net.forward(X, until=3)), net.forward(X), rtol=1e-12)

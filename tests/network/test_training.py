@@ -395,3 +395,20 @@ def test_lbfgs_reaches_the_optimum_of_a_softmax_regression():
     for layer in (Dropout(0.5), BatchNorm(6)):
         with pytest.raises(ValueError, match="one fixed function"):
             train_lbfgs(Sequential([layer, Linear(6, 3)], loss=sg.cross_entropy), X, Y)
+
+
+def test_an_optimiser_remembers_other_data():
+    """Two chunks, one step each: as two batches of one epoch without shuffling."""
+    one, two = (Sequential([Linear(6, 3)], loss=sg.cross_entropy, seed=0) for _ in range(2))
+    options = {"epochs": 1, "batch_size": 10, "optimizer": Adam(0.1)}
+    first = train(one, X[:10], Y[:10], **options)
+    second = train(one, X[10:20], Y[10:20], memory=first.memory, **options)
+    train(two, X[:20], Y[:20], shuffle=False, **options)
+    assert int(second.memory["steps"]) == 2
+    # One batch is shuffled within itself, which only rounding sees.
+    np.testing.assert_allclose(one.vector, two.vector, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="SGD remembers"):
+        train(one, X, Y, optimizer=SGD(0.1), memory=first.memory)
+    other = Sequential([Linear(6, 4)], loss=sg.cross_entropy)
+    with pytest.raises(ValueError, match="another architecture"):
+        train(other, X, Y, optimizer=Adam(0.1), memory=first.memory)

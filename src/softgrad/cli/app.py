@@ -22,6 +22,9 @@ from softgrad.cli.errors import (
     TrainingInterruptedError,
     one_line,
 )
+from softgrad.cli.options import Labels, Source
+from softgrad.cli.train_options import train
+from softgrad.cli.tune_options import tune
 
 app = typer.Typer(
     name="softgrad",
@@ -31,11 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Source = Annotated[
-    str, typer.Argument(help="'digits', or a CSV, Parquet, NPZ, IDX or svmlight file.")
-]
 ModelPath = Annotated[Path, typer.Argument(help="A model.softgrad that 'train --out' wrote.")]
-Labels = Annotated[Path | None, typer.Option(help="The file of labels of an IDX file.")]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,77 +87,8 @@ def root(
         print(context.get_help())
 
 
-@app.command()
-def train(
-    source: Source,
-    target: Annotated[
-        str | None, typer.Option(help="The column or array (NPZ) that holds the classes.")
-    ] = None,
-    labels: Labels = None,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="A column to leave out. Repeatable.")
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(help="A column of sentences to learn from, by their words (TF-IDF)."),
-    ] = None,
-    stream: Annotated[
-        bool,
-        typer.Option(
-            "--stream",
-            help="Read the file in parts, again at every pass: memory stays small however many"
-            " rows it has. Parquet, CSV, or NPZ not compressed.",
-        ),
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for model.softgrad, metrics.json and report.html.")
-    ] = None,
-    C: Annotated[
-        float,
-        typer.Option(
-            "-C", "--C", help="Inverse strength of the penalty; pixels count from 0 to 1."
-        ),
-    ] = 1.0,
-    validation: Annotated[
-        float, typer.Option(help="Share of the rows kept for validation.", min=0.01, max=0.9)
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Seed of the split.", min=0)] = 0,
-    tol: Annotated[
-        float,
-        typer.Option(
-            help="Stop when the objective is proven to be within this share of its minimum.",
-            min=0.0,
-        ),
-    ] = 1e-6,
-    max_iter: Annotated[int, typer.Option(help="Stop after so many iterations.", min=1)] = 1000,
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Give every class the same total weight.")
-    ] = False,
-) -> None:
-    """Train a classifier, measure it, and write a report.
-
-    Ctrl-C ends the training early and keeps the best model so far (exit code 130).
-    """
-    from softgrad.cli.task import Options
-    from softgrad.cli.train import train_command
-
-    train_command(
-        Options(
-            source=source,
-            target=target,
-            labels=labels,
-            drop=drop or [],
-            text=text,
-            stream=stream,
-            out=out,
-            C=C,
-            validation=validation,
-            seed=seed,
-            tol=tol,
-            max_iter=max_iter,
-            balanced=balanced,
-        )
-    )
+app.command()(train)
+app.command()(tune)
 
 
 @app.command()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from softgrad.data import DataError, Dataset
-from softgrad.estimators import SoftmaxRegression
+from softgrad.modelfile import Classifier
 
 
-def check_features(data: Dataset, model: SoftmaxRegression) -> None:
+def check_features(data: Dataset, model: Classifier) -> None:
     """Raise :class:`DataError` unless the data have as many features as the model."""
     found, expected = data.X.shape[1], model.n_features_in_
     if found != expected:

@@ -11,6 +11,11 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
+def wide_console(least: int) -> Console:
+    """Standard output that is a file: as wide as a table needs."""
+    return Console(highlight=False, soft_wrap=False, width=max(Console().width, least))
+
+
 def figures_table(rows: dict[str, str]) -> Table:
     """Names and values, aligned."""
     table = Table.grid(padding=(0, 3))

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.cli.network_options import NetworkOptions
 from softgrad.data import DataError, Dataset, check_classes, match_labels, read_labelled
 from softgrad.data import stratified_split as split
 from softgrad.data.streamed import StreamedData, read_streamed
 from softgrad.data.text import TextFeatures
 from softgrad.errors import OptionError
 from softgrad.estimators import SoftmaxRegression
+from softgrad.modelfile import Classifier
 from softgrad.report import Measured, Metrics
 
 _ROWS_OF_GRADIENT_CHECK = 512
@@ -38,6 +40,7 @@ class Options:
     tol: float
     max_iter: int
     balanced: bool
+    network: NetworkOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Task:
         else:
             model.fit(self.train.X, self.train.labels)
 
-    def measure(self, model: SoftmaxRegression) -> Metrics:
+    def measure(self, model: Classifier) -> Metrics:
         """Metrics of all validation rows."""
         measured = Measured(len(model.classes_))
         for X, labels in self._validation_rows():

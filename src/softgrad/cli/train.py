@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
 from softgrad import __version__
+from softgrad.cli.announce import heading, reading
 from softgrad.cli.console import console, figures_table
 from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
@@ -23,7 +23,8 @@ from softgrad.estimators import FitProgress, SoftmaxRegression
 from softgrad.estimators.convergence import explain
 from softgrad.optimize import GradientCheck, check_gradient
 from softgrad.report import HistoryPoint, Run
-from softgrad.report.units import bytes_text, count_text, seconds_text
+from softgrad.report.network_run import NetworkRun
+from softgrad.report.units import bytes_text, seconds_text
 from softgrad.report.write import prepare_folder, write_run
 
 
@@ -32,13 +33,12 @@ def train_command(options: Options) -> None:
     out = console()
     if not options.C > 0:
         raise OptionError(f"--C must be above 0, but is {options.C:g}. Try 1.")
-    with _reading(options, out):
+    with reading(options, out):
         task = open_task(options)
     if options.out is not None:
         prepare_folder(options.out)
-    out.print(_heading(task), soft_wrap=True)
-    run = _fit(task, options, out)
-    _print_run(run, out)
+    out.print(heading(task), soft_wrap=True)
+    run = _trained(task, options, out)
     if options.out is not None:
         paths = write_run(run, options.out, __version__, task.text)
         out.print()
@@ -51,26 +51,16 @@ def train_command(options: Options) -> None:
         raise TrainingInterruptedError(f"Interrupted; the best model so far is {kept}.")
 
 
-def _reading(options: Options, out: Console) -> AbstractContextManager[object]:
-    """A sign of life, where a person looks at it and the file may be long."""
-    if options.stream and out.is_terminal:
-        return out.status(f"reading {escape(options.source)}")
-    return nullcontext()
+def _trained(task: Task, options: Options, out: Console) -> Run | NetworkRun:
+    if options.network is None:
+        run = _fit(task, options, out)
+        _print_run(run, out)
+        return run
+    from softgrad.cli.train_network import fit_network, print_network_run
 
-
-def _heading(task: Task) -> str:
-    train, validation = task.train, task.validation
-    watched = ""
-    if task.watched.n_rows < validation.n_rows:
-        watched = (
-            "\nread in parts at every pass; the accuracy after each iteration is that of"
-            f" {count_text(task.watched.n_rows)} validation rows"
-        )
-    return (
-        f"[bold]{escape(train.name)}[/]  {count_text(train.n_rows)} training and"
-        f" {count_text(validation.n_rows)} validation rows,"
-        f" {count_text(train.n_features)} features, {len(task.classes)} classes{watched}"
-    )
+    network_run = fit_network(task, options, options.network, out)
+    print_network_run(network_run, out)
+    return network_run
 
 
 def _fit(task: Task, options: Options, out: Console) -> Run:

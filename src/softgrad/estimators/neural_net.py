@@ -38,6 +38,7 @@ from softgrad.network import (
     WithOptions,
     train,
 )
+from softgrad.optimize import GradientCheck
 from softgrad.optimize.first_order import Optimizer
 from softgrad.optimize.schedules import Schedule
 
@@ -128,7 +129,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
     best_epoch_ : int
         The epoch whose weights were kept; 0 without validation rows.
     status_ : softgrad.network.Status
-        Why the training ended.
+        Why the training ended; ``message_`` says it in words.
 
     Notes
     -----
@@ -157,6 +158,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
     n_epochs_: int
     best_epoch_: int
     status_: Status
+    message_: str
 
     def __init__(
         self,
@@ -255,7 +257,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         rows, classes = prepare(self, X, y, sample_weight)
         self._check_start(classes, rows.multi_label)
         held = None if validation is None else self._held_out(validation, classes)
-        self._check_options(rows.multi_label)
+        self.check_options(rows.multi_label)
         seed = self._seed()
         if held is None and self.early_stopping:
             fraction = options.number(
@@ -321,8 +323,10 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         except KeyboardInterrupt:
             if latest.progress is not None:
                 self._note(latest.progress.state(), Status.STOPPED)
+                self.message_ = "Interrupted."
             raise
         self._note(result.state, result.status)
+        self.message_ = result.message
         return result
 
     def _note(self, state: Mapping[str, Array], status: Status) -> None:
@@ -345,6 +349,22 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         }
         self.n_epochs_, self.best_epoch_ = int(position[0]), int(position[2])
         self.status_ = status
+
+    def check_gradient(self, X: Any, y: Any, sample_weight: Any = None) -> GradientCheck:
+        """Compare the gradient that :meth:`fit` would follow with finite differences.
+
+        On these rows, at the initial weights, in float64, without dropout; the model stays as it
+        is. A step of 1e-5 keeps the kinks of relu and its like out of the way.
+        """
+        model = type(self)(**self.get_params(deep=False))
+        rows, classes = prepare(model, X, y, sample_weight)
+        scaling = learn_scaling(rows.X, model.standardize, rows.weight)
+        network = model._network(rows, len(classes), np.dtype(np.float64), model._seed())
+        model._take(network, scaling, classes, rows.multi_label)
+        check: GradientCheck = network.gradcheck(
+            model._scaled(rows.X), model._target(rows), sample_weight=rows.weight, step=1e-5
+        )
+        return check
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one pass over a chunk of rows; the optimiser remembers the chunks before.
@@ -375,7 +395,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         if first and classes is None and not rows.multi_label:
             raise OptionError("classes must be passed on the first call to partial_fit.")
         self._check_start(known, rows.multi_label, always=not first)
-        self._check_options(rows.multi_label)
+        self.check_options(rows.multi_label)
         optimizer = self._optimizer(None)
         if first:
             self._base_seed = self._seed()
@@ -411,6 +431,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
             name: [*history.get(name, []), *curve] for name, curve in result.history.items()
         }
         self.n_epochs_, self.best_epoch_, self.status_ = self._chunks, 0, result.status
+        self.message_ = result.message
         return self
 
     # --- Predictions ----------------------------------------------------------------------------
@@ -454,8 +475,8 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
 
     # --- What the options make ------------------------------------------------------------------
 
-    def _check_options(self, multi_label: bool) -> None:
-        """Every option is refused before anything of the model changes."""
+    def check_options(self, multi_label: bool = False) -> None:
+        """Raise ValueError or TypeError for the first option that :meth:`fit` would refuse."""
         self._loss_and_head(multi_label)
         self._optimizer(1)
         options.hidden_layers(

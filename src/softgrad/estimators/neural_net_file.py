@@ -39,6 +39,7 @@ def describe(model: NeuralNetClassifier) -> tuple[dict[str, Any], dict[str, Arra
         "epochs": model.n_epochs_,
         "best_epoch": model.best_epoch_,
         "status": model.status_.name,
+        "message": model.message_,
         "history": {
             name: [None if math.isnan(value) else value for value in curve]
             for name, curve in model.history_.items()
@@ -71,7 +72,7 @@ def restore(about: dict[str, Any], arrays: dict[str, Array]) -> NeuralNetClassif
     model._multi_label = bool(about["multi_label"])
     model.n_features_in_ = len(mean)
     model.n_epochs_, model.best_epoch_ = int(about["epochs"]), int(about["best_epoch"])
-    model.status_ = Status[about["status"]]
+    model.status_, model.message_ = Status[about["status"]], str(about["message"])
     model.history_ = {
         str(name): [math.nan if value is None else float(value) for value in curve]
         for name, curve in about["history"].items()

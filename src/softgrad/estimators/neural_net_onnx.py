@@ -13,6 +13,7 @@ from softgrad.errors import OptionError
 from softgrad.estimators.neural_net_head import INDEPENDENT, LABELS, Head
 from softgrad.estimators.onnx_activations import BUILDERS, activation_nodes
 from softgrad.estimators.onnx_graph import Graph, labels_for_onnx, write_graph
+from softgrad.estimators.scaling import in_parts
 from softgrad.network import Activation, Dropout, Linear, Sequential
 
 
@@ -76,7 +77,14 @@ class NetworkOnnxMixin:
             labels_for_onnx(self.classes_)  # refused before anything is computed
         graph = Graph(dtype)
         # Not folded into the weights: features far from zero keep their digits.
-        x = graph.add("Sub", "X", graph.numbers(self.mean_, "mean"))
+        if self.scale_.min() < np.finfo(graph.dtype).tiny:
+            raise OptionError(
+                f"The deviation of a feature, {self.scale_.min():.3g}, underflows {dtype}. Export"
+                " with dtype='float64'."
+            )
+        x = "X"
+        for part in in_parts(self.mean_, graph.dtype):
+            x = graph.add("Sub", x, graph.numbers(part))
         x = graph.add("Div", x, graph.numbers(self.scale_, "scale"))
         parameters = iter(network.parameters)
         for layer in network.layers[: len(network.layers) - (head.last is not None)]:

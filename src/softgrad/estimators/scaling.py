@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softgrad.errors import OptionError, WeightError
+from softgrad.errors import OptionError
 
 Float = npt.NDArray[np.float64]
 
@@ -29,9 +29,22 @@ class Scaling:
             return X.multiply(1.0 / self.scale).tocsr().astype(dtype, copy=False)
         wide = np.result_type(X.dtype, dtype)
         scaled = X.astype(wide)
-        scaled -= self.mean.astype(wide)
+        for part in in_parts(self.mean, wide):
+            scaled -= part
         scaled /= self.scale.astype(wide)
         return scaled.astype(dtype, copy=False)
+
+
+def in_parts(mean: Float, dtype: np.dtype[Any]) -> list[npt.NDArray[Any]]:
+    """The mean as one number of the type, or as two where one would lose too many digits.
+
+    Close to the mean the first difference is exact (P. Sterbenz, 1974), so that features far from
+    zero keep what digits they have.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite where the type is too small
+        high = mean.astype(dtype)
+        low = (mean - high.astype(np.float64)).astype(dtype)
+    return [high, low] if low.any() else [high]
 
 
 class ScaledRows:
@@ -68,8 +81,6 @@ def learn_scaling(X: Any, how: Any, weight: npt.NDArray[Any] | None = None) -> S
     if how == "auto":
         how = "features" if dense and X.dtype != np.uint8 else "jointly"
     total = float(X.shape[0]) if weight is None else float(weight.sum())
-    if total <= 0.0:
-        raise WeightError("All sample weights are 0: no row takes part. Give some row a weight.")
     if dense:
         mean, variance = _moments(X, weight, total, how == "jointly")
     else:

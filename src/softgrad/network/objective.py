@@ -113,6 +113,7 @@ class Objective:
     loss: Loss
     options: dict[str, Any] = field(default_factory=dict)
     fused: bool = False
+    gives: str = "values"  # what the last activation makes of the outputs
 
     def __post_init__(self) -> None:
         self._weights = {"sample_weight", "class_weight"} & set(self.loss.options)
@@ -169,7 +170,11 @@ class Objective:
             yes = z > (0.0 if loss.takes == "logits" else 0.5)
             return np.asarray(yes == (classes > 0.5)) if classes.shape == z.shape else None
         if not loss.targets & {"indices", "probabilities"}:
-            return None
+            # An error of values: of probabilities, if those are what the network gives.
+            if self.gives == "yes" and classes.shape == z.shape:
+                return np.asarray((z > 0.5) == (classes > 0.5))
+            if self.gives != "probabilities":
+                return None
         if classes.shape == z.shape:
             classes = np.argmax(classes, axis=1)
         return np.asarray(np.argmax(z, axis=1) == classes)
@@ -187,7 +192,8 @@ def make_objective(
         fused = _fuse(last, bound)
         if fused is not None:
             return fused
-    return Objective(bound.loss, dict(bound.options))
+    gives = "values" if last is None else _GIVES.get(last.function.name, "values")
+    return Objective(bound.loss, dict(bound.options), gives=gives)
 
 
 def _fuse(last: Activation, bound: WithOptions) -> Objective | None:

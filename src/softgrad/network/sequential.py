@@ -436,11 +436,13 @@ class Sequential:
         class_weight: ArrayLike | None = None,
         directions: int = 20,
         tolerance: float = 1e-7,
+        step: float = 1e-3,
         seed: int = 0,
     ) -> Any:
         """Compare the gradient with finite differences, in float64; see ``GradientCheck``.
 
-        Near the kink of a relu the differences, not the gradient, are off.
+        Near the kink of a relu the differences, not the gradient, are off; the less, the smaller
+        the ``step``.
 
         >>> import numpy as np, softgrad as sg
         >>> from softgrad.network import Linear, Sequential
@@ -462,7 +464,12 @@ class Sequential:
             return float(loss), gradient
 
         return check_gradient(
-            value_and_grad, start, directions=directions, tolerance=tolerance, seed=seed
+            value_and_grad,
+            start,
+            directions=directions,
+            tolerance=tolerance,
+            step=step,
+            seed=seed,
         )
 
     # --- For messages ---------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from softgrad.report.metrics import CalibrationBin
 from softgrad.report.run import HistoryPoint
@@ -43,6 +43,50 @@ def loss_curve(history: list[HistoryPoint]) -> str:
             axes.set_yscale("log")
             _plain_log_ticks(axes)
         return svg(figure, "loss")
+
+
+def epoch_curve(
+    title: str, training: list[float], validation: list[float], best: int, *, percent: bool
+) -> str:
+    """One figure of merit by epoch; a ring marks the epoch whose weights were kept."""
+    epochs = np.arange(1, len(training) + 1)
+    with style():
+        figure = Figure(figsize=_HALF_WIDTH, layout="constrained")
+        axes = figure.subplots()
+        marker = "o" if len(epochs) <= 30 else ""
+        for curve, colour, label in (
+            (training, ACCENT, "training rows"),
+            (validation, WARM, "validation rows"),
+        ):
+            if np.isfinite(curve).any():
+                axes.plot(epochs, curve, color=colour, label=label, marker=marker, markersize=3.5)
+        if best and np.isfinite(validation[best - 1]):
+            axes.plot(
+                best,
+                validation[best - 1],
+                marker="o",
+                markersize=10,
+                markerfacecolor="none",
+                markeredgecolor=WARM,
+                markeredgewidth=1.6,
+                linestyle="none",
+            )
+        if axes.get_lines():
+            axes.legend(loc="best")
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.margins(x=0.03)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if percent:
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}%"))
+            for line in axes.get_lines():
+                line.set_ydata(100.0 * np.asarray(line.get_ydata()))
+            axes.relim()
+            axes.autoscale_view()
+        elif axes.get_lines() and _spans_decades(axes):
+            axes.set_yscale("log")
+            _plain_log_ticks(axes)
+        return svg(figure, title.lower())
 
 
 def gap_curve(history: list[HistoryPoint]) -> str:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from softgrad.data import Dataset
 from softgrad.data.streamed import StreamedData
-from softgrad.report import figures
+from softgrad.report import figures, network_page
+from softgrad.report.network_run import NetworkRun
 from softgrad.report.run import Run
 from softgrad.report.units import bytes_text, count_text, seconds_text
 from softgrad.report.words import WORDS_NOTE, column_deviation, mistakes_table, words_table
@@ -21,13 +22,15 @@ Float = npt.NDArray[np.float64]
 
 _HARDEST = 12
 
+AnyRun = Run | NetworkRun
 
-def render(run: Run, version: str) -> str:
+
+def render(run: AnyRun, version: str) -> str:
     """The whole page as text."""
     template = Template(files("softgrad.report").joinpath("page.html").read_text("utf-8"))
     image_width = run.train.image_shape[1] if run.train.image_shape else 0
     return template.substitute(
-        title=escape(f"Softmax regression on {run.train.name}"),
+        title=escape(f"{_kind(run)} on {run.train.name}"),
         summary=escape(_summary(run)),
         warning=_warning(run),
         tiles="\n".join(_tiles(run)),
@@ -37,21 +40,28 @@ def render(run: Run, version: str) -> str:
     )
 
 
-def _summary(run: Run) -> str:
+def _kind(run: AnyRun) -> str:
+    return "Neural network" if isinstance(run, NetworkRun) else "Softmax regression"
+
+
+def _summary(run: AnyRun) -> str:
+    part = "took no part in training"
+    if isinstance(run, NetworkRun):
+        part = "gave no gradient; they chose the epoch"
     return (
         f"{count_text(run.train.n_rows)} training rows of {count_text(run.train.n_features)}"
         f" features, {len(run.model.classes_)} classes. Measured on"
-        f" {count_text(run.validation.n_rows)} validation rows that took no part in training."
+        f" {count_text(run.validation.n_rows)} validation rows that {part}."
     )
 
 
-def _warning(run: Run) -> str:
-    if run.model.solution_.converged:
+def _warning(run: AnyRun) -> str:
+    if run.healthy if isinstance(run, NetworkRun) else run.model.solution_.converged:
         return ""
     return f'<p class="warning">{escape(run.status)}</p>'
 
 
-def _tiles(run: Run) -> list[str]:
+def _tiles(run: AnyRun) -> list[str]:
     check = run.gradient_check
     memory = "–" if run.peak_memory_bytes is None else bytes_text(run.peak_memory_bytes)
     state = "good" if check.passed else "bad"
@@ -59,10 +69,17 @@ def _tiles(run: Run) -> list[str]:
         _tile(f"{run.metrics.accuracy:.2%}", "accuracy"),
         _tile(f"{run.metrics.log_loss:.4f}", "log-loss (nats)"),
         _tile(f"{run.metrics.ece:.2%}", "calibration error"),
-        _tile(seconds_text(run.seconds), f"training, {run.model.n_iter_} iterations{_proven(run)}"),
+        _tile(seconds_text(run.seconds), _work(run)),
         _tile(memory, "peak memory"),
         _tile(f"{check.relative_error:.0e}", "gradient error against finite differences", state),
     ]
+
+
+def _work(run: AnyRun) -> str:
+    if isinstance(run, NetworkRun):
+        epochs = run.model.n_epochs_
+        return f"training, {epochs} epoch{'s' * (epochs != 1)}"
+    return f"training, {run.model.n_iter_} iterations{_proven(run)}"
 
 
 def _proven(run: Run) -> str:
@@ -74,23 +91,35 @@ def _tile(value: str, label: str, state: str = "") -> str:
     return f'<div class="tile {state}"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
 
 
-def _sections(run: Run) -> list[str]:
+def _sections(run: AnyRun) -> list[str]:
     classes = [str(label) for label in run.model.classes_]
     sections = [
-        _section(
-            "Learning curve",
-            _curve_note(run),
-            f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
-            f"<figure>{figures.gap_curve(run.history)}</figure></div>",
-        )
-        if run.history
-        else "",
+        _curves(run),
         _confusion_and_reliability(run, classes),
-        _weights(run, classes),
+        _weights(run, classes) if isinstance(run, Run) else _first_layer(run, classes),
         _hardest(run, classes),
         _section("Details", "", _details(run)),
     ]
     return [section for section in sections if section]
+
+
+def _curves(run: AnyRun) -> str:
+    if isinstance(run, NetworkRun):
+        content = network_page.curves(run)
+        return content and _section("Learning curve", network_page.curves_note(run), content)
+    if not run.history:
+        return ""
+    return _section(
+        "Learning curve",
+        _curve_note(run),
+        f'<div class="pair"><figure>{figures.loss_curve(run.history)}</figure>'
+        f"<figure>{figures.gap_curve(run.history)}</figure></div>",
+    )
+
+
+def _first_layer(run: NetworkRun, classes: list[str]) -> str:
+    note, content = network_page.first_layer(run, classes)
+    return content and _section("First layer", note, content)
 
 
 def _curve_note(run: Run) -> str:
@@ -109,7 +138,7 @@ def _section(title: str, note: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{text}{content}</section>"
 
 
-def _confusion_and_reliability(run: Run, classes: list[str]) -> str:
+def _confusion_and_reliability(run: AnyRun, classes: list[str]) -> str:
     reliability = _section(
         "Reliability",
         "Bars: how often predictions of this confidence were right. Red: how often they claimed to"
@@ -126,7 +155,7 @@ def _confusion_and_reliability(run: Run, classes: list[str]) -> str:
     return f'<div class="columns">{confusion}{reliability}</div>'
 
 
-def _mistakes(run: Run, classes: list[str]) -> str:
+def _mistakes(run: AnyRun, classes: list[str]) -> str:
     mistakes = run.metrics.confusion.copy()
     np.fill_diagonal(mistakes, 0)
     total = int(mistakes.sum())
@@ -172,7 +201,7 @@ def _weights(run: Run, classes: list[str]) -> str:
     return ""
 
 
-def _hardest(run: Run, classes: list[str]) -> str:
+def _hardest(run: AnyRun, classes: list[str]) -> str:
     """Examples, where the rows are still there to be shown."""
     if not isinstance(run.validation, Dataset):
         return ""
@@ -224,10 +253,18 @@ def _distance(run: Run) -> str:
     return f"{how} {gap:.1e} of the objective (tolerance {run.model.tol:g})"
 
 
-def _details(run: Run) -> str:
+def _details(run: AnyRun) -> str:
+    rows = network_page.details(run) if isinstance(run, NetworkRun) else _regression_details(run)
+    body = "".join(
+        f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows.items()
+    )
+    return f'<div class="scroll"><table>{body}</table></div>'
+
+
+def _regression_details(run: Run) -> dict[str, str]:
     solution = run.model.solution_
     check = run.gradient_check
-    rows = {
+    return {
         "Objective": "mean cross-entropy + ||W||² / (2 C N), intercepts free",
         "C": f"{run.C:g}"
         + (f", on inputs divided by {run.train.unit:g}" if run.train.unit != 1 else ""),
@@ -243,7 +280,3 @@ def _details(run: Run) -> str:
             f" limit {check.tolerance:g}"
         ),
     }
-    body = "".join(
-        f"<tr><th>{escape(key)}</th><td>{escape(value)}</td></tr>" for key, value in rows.items()
-    )
-    return f'<div class="scroll"><table>{body}</table></div>'

@@ -10,8 +10,7 @@ from softgrad.data.atomic import atomic_write
 from softgrad.data.text import TextFeatures
 from softgrad.errors import SoftgradError
 from softgrad.modelfile import TrainedOn, save_model
-from softgrad.report.page import render
-from softgrad.report.run import Run
+from softgrad.report.page import AnyRun, render
 
 MODEL_FILE = "model.softgrad"
 METRICS_FILE = "metrics.json"
@@ -36,7 +35,9 @@ def prepare_folder(folder: Path) -> None:
         ) from None
 
 
-def write_run(run: Run, folder: Path, version: str, text: TextFeatures | None = None) -> list[Path]:
+def write_run(
+    run: AnyRun, folder: Path, version: str, text: TextFeatures | None = None
+) -> list[Path]:
     """Write the three files, each whole or not at all; everything is made before any is written."""
     page = render(run, version).encode()
     metrics = (json.dumps(run.as_json(), indent=2) + "\n").encode()
