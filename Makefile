@@ -3,6 +3,7 @@
 #   make demo      train a classifier on real data and write runs/digits/report.html
 #   make test      the whole test suite, doctests included, on all cores (JOBS=1: on one)
 #   make lint      ruff, mypy, import-linter, clang-format
+#   make docs      the documentation, into build/docs
 #   make bench     softgrad against its peers (BENCH="--quick" and the like for options)
 #   make solvers   SoftmaxRegression against scikit-learn's solvers (same options)
 #   make sanitize  the kernels under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -23,7 +24,7 @@ cpp_files = $(shell find cpp bindings tests/cpp -name '*.cpp' -o -name '*.hpp' 2
 # An editable installation: Python sources are used in place, only C++ needs rebuilding.
 install = tools/with-python-headers $(BIN)/python -m pip install --quiet --no-build-isolation --editable
 
-.PHONY: venv build demo test lint format bench solvers networks accuracy sanitize clean
+.PHONY: venv build demo test lint format docs bench solvers networks accuracy sanitize clean
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.ready
@@ -47,6 +48,9 @@ format: $(VENV)/.lint
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(cpp_files)
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.speed $(BENCH)
 
@@ -66,6 +70,7 @@ sanitize: $(VENV)/.ready
 	build/sanitize/kernel_sweep 40009
 
 clean:
+	rm -rf docs/reference/api docs/mistakes/[0-9]*.md docs/mistakes/table.md
 	rm -rf build dist runs $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.ready:
@@ -79,7 +84,7 @@ $(VENV)/.built: $(VENV)/.ready $(native_sources)
 	$(install) .
 	@mv $@.began $@
 
-$(VENV)/.test $(VENV)/.bench: $(VENV)/.%: $(VENV)/.ready $(native_sources)
+$(VENV)/.test $(VENV)/.bench $(VENV)/.docs: $(VENV)/.%: $(VENV)/.ready $(native_sources)
 	@touch $@.began
 	$(install) '.[$*]'
 	@cp -p $@.began $(VENV)/.built && mv $@.began $@

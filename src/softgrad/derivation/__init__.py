@@ -1,4 +1,4 @@
-"""Derivations worked with the user's own numbers, every step checked on the spot."""
+"""Derivations worked with the user's own numbers, every step checked; the playground."""
 
 from softgrad.derivation._explain import explain
 from softgrad.derivation.document import Check, Column, Derivation, Step, Table

@@ -131,6 +131,8 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
     status_ : softgrad.network.Status
         Why the training ended; ``message_`` says it in words.
 
+    Notes
+    -----
     An interrupted fit (Ctrl-C) keeps the best weights so far (without validation rows the last
     ones) in these attributes and then raises ``KeyboardInterrupt`` again.
 

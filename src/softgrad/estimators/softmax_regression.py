@@ -106,6 +106,8 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
     solution_ : Solution
         Why the solver stopped, and the figures.
 
+    Notes
+    -----
     An interrupted fit (Ctrl-C) keeps the best coefficients so far in these attributes and then
     raises ``KeyboardInterrupt`` again.
 
