@@ -92,8 +92,8 @@ def test_products_are_those_with_the_jacobians(one: bool, rng: Any) -> None:
     jvp = layer.jvp(x, w, b, dx, dw, db)
     np.testing.assert_allclose(np.atleast_2d(jvp), expected, atol=1e-14)
     p = layer(x, w, b)
-    np.testing.assert_array_equal(layer.jvp(x, w, b, dx, dw, db, value=p), jvp)
-    np.testing.assert_array_equal(layer.vjp(x, w, b, g, value=p)[1], g_w)
+    np.testing.assert_allclose(layer.jvp(x, w, b, dx, dw, db, value=p), jvp, rtol=1e-13)
+    np.testing.assert_allclose(layer.vjp(x, w, b, g, value=p)[1], g_w, rtol=1e-13)
     for k, result in enumerate(layer.hvp(x, w, b, g, dx, dw, db)):
         slope = numerical(x, w, b, dx, dw, db, lambda *a, k=k: layer.vjp(*a, g)[k])
         np.testing.assert_allclose(result, slope, atol=1e-8)

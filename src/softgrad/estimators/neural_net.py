@@ -141,8 +141,8 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> import softgrad as sg
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = sg.NeuralNetClassifier((16,), activation="gelu", random_state=0).fit(X, y)
-    >>> model.score(X, y) > 0.95
+    >>> model = sg.NeuralNetClassifier((16,), activation="gelu", learning_rate=0.01, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.95
     True
     >>> model.predict_proba(X[:1]).shape
     (1, 3)
