@@ -53,6 +53,7 @@ NB_MODULE(_native, m) {
 
   m.attr("openmp") = softgrad::has_openmp();
   m.def("set_num_threads", &softgrad::set_num_threads);
+  m.def("set_own_threads", &softgrad::set_own_threads);
   m.def("get_num_threads", &softgrad::get_num_threads);
   m.def("instruction_set", [] { return std::string(softgrad::active_kernels().name); });
   m.def("available_instruction_sets", &softgrad::available_instruction_sets);

@@ -16,6 +16,7 @@ namespace softgrad {
 namespace {
 
 std::atomic<int> fixed_threads{0};
+thread_local int own_threads = 0;
 std::atomic<bool> threads_used{false};
 std::atomic<bool> orphaned{false};  // a forked child whose parent had threads
 
@@ -49,9 +50,16 @@ bool has_openmp() {
 
 void set_num_threads(int n) { fixed_threads.store(n < 0 ? 0 : n); }
 
+int set_own_threads(int n) {
+  const int before = own_threads;
+  own_threads = n < 0 ? 0 : n;
+  return before;
+}
+
 int get_num_threads() {
 #ifdef _OPENMP
   if (orphaned.load(std::memory_order_relaxed)) return 1;
+  if (own_threads > 0) return own_threads;
   const int fixed = fixed_threads.load(std::memory_order_relaxed);
   const int n = fixed > 0 ? fixed : omp_get_max_threads();
   return n < 1 ? 1 : n;

@@ -200,3 +200,26 @@ def test_the_interpreter_lock_is_released(name: str, rng: Any) -> None:
     watcher.join()
     inside = [t for t in ticks if start + 0.1 * (stop - start) < t < stop - 0.1 * (stop - start)]
     assert len(inside) >= 3, f"{len(inside)} ticks in {stop - start:.4f} s"
+
+
+@pytest.mark.usefixtures("restore_threads")
+def test_a_thread_can_keep_its_kernels_to_itself() -> None:
+    """Between calls of BLAS: see `alone`. Other threads keep theirs, and errors undo it too."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from softgrad._threads import alone
+
+    sg.set_num_threads(3)
+
+    @alone
+    def inside(fails: bool) -> tuple[int, int]:
+        with ThreadPoolExecutor(1) as pool:
+            elsewhere = pool.submit(sg.get_num_threads).result()
+        if fails:
+            raise ZeroDivisionError
+        return sg.get_num_threads(), elsewhere
+
+    assert inside(False) == (1, 3)
+    with pytest.raises(ZeroDivisionError):
+        inside(True)
+    assert sg.get_num_threads() == 3

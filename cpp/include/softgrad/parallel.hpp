@@ -12,6 +12,8 @@
 namespace softgrad {
 
 void set_num_threads(int n);  // 0: follow OpenMP
+// For the calling thread alone, and first; 0: as the process does. Returns what was set before.
+int set_own_threads(int n);
 int get_num_threads();
 bool has_openmp();
 

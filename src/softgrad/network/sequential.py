@@ -11,6 +11,7 @@ import numpy as np
 
 from softgrad import _checks
 from softgrad._protocol import Differentiable, Loss
+from softgrad._threads import alone
 from softgrad._typing import Array, ArrayLike
 from softgrad.errors import DtypeError, OptionError, OptionTypeError, ShapeError
 from softgrad.network import engine
@@ -312,6 +313,7 @@ class Sequential:
         )
         return loss, split(gradient, self._shapes)
 
+    @alone
     def value_and_grad_vector(
         self,
         X: Any,
@@ -342,6 +344,7 @@ class Sequential:
         finally:
             self._return(space)
 
+    @alone
     def input_grad(
         self,
         X: Any,
@@ -359,6 +362,7 @@ class Sequential:
         assert gradient is not None
         return gradient
 
+    @alone
     def hvp(
         self,
         X: Any,
@@ -400,6 +404,7 @@ class Sequential:
         )
         return split(result, self._shapes)
 
+    @alone
     def per_sample_gradients(
         self,
         X: Any,
@@ -580,6 +585,7 @@ class Sequential:
             )
         return X
 
+    @alone
     def _outputs(self, X: Any, layers: tuple[Layer, ...], out: Array | None) -> Array:
         X = self.rows(X)
         space, rows = self._borrow(), X.shape[0]

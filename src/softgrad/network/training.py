@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softgrad import _checks
+from softgrad._threads import alone
 from softgrad._typing import Array, ArrayLike
 from softgrad.errors import OptionError, ShapeError
 from softgrad.network.diagnosis import diagnose
@@ -307,6 +308,7 @@ class _Run:
             return None
         return np.random.default_rng([self.seed, 2, self.epoch, self.batch])
 
+    @alone
     def _update(self) -> float:
         scale = 1.0 if self.clip_norm is None else clip_scale(self.gradient, self.clip_norm)
         size = self.optimizer.step_size_at(self.memory)
