@@ -139,9 +139,12 @@ def _large_logits(ex: Examination) -> list[Evidence]:
     clipped = _clipped(ex, (12.0, 25.0, 60.0, 120.0, 600.0))
     if clipped:
         return clipped
-    if ex.batch and not _across_rows(ex):
-        probe = _with_teacher(probes.of([[1000.0, 1001.0, 999.0], [0.0, 1.0, 3.0]], [1, 0]), ex)
-        shown = _first(ex, probe, 9)
+    if ex.batch and not _has_stage(ex, "whole batch"):
+        # What is normalised together has to be far from the maximum of all.
+        far = [[1000.0, 1001.0, 999.0], [0.0, 1.0, 3.0]]
+        if _has_stage(ex, "other axis"):
+            far = [[1000.0, 0.0, 3.0], [1001.0, 1.0, 0.0]]
+        shown = _first(ex, _with_teacher(probes.of(far, [1, 0]), ex), 9)
         if shown:
             return [shown]
     return []
@@ -226,10 +229,15 @@ def _confident_and_wrong(ex: Examination) -> list[Evidence]:
     )
 
 
+def _has_stage(ex: Examination, *names: str) -> bool:
+    """Whether the probabilities are fitted as normalised in such a way."""
+    fits = ex.reading.fits.values()
+    return any(f.stage.startswith(names) for f in fits if f is not None)
+
+
 def _across_rows(ex: Examination) -> bool:
     """Whether a row's probabilities depend on other rows."""
-    fits = ex.reading.fits.values()
-    return any(f.stage.startswith(("other axis", "whole batch")) for f in fits if f is not None)
+    return _has_stage(ex, "other axis", "whole batch")
 
 
 def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidence]:
