@@ -117,6 +117,10 @@ class Rows(NamedTuple):
             both = take_part[..., None, :] & take_part[..., :, None]
             np.copyto(result, result.dtype.type(0), where=~both)
         result += result.dtype.type(0)  # no -0.0
+        # Entries (i, j) and (j, i) are two roundings of one number; below the normal numbers, where
+        # the last step rounds again, they may differ. The Jacobian is symmetric to the last bit.
+        below = np.tri(self.classes, k=-1, dtype=bool)
+        np.copyto(result, np.swapaxes(result, -1, -2), where=below)
         return result
 
     def covariance(self, p: Array) -> Array:
