@@ -56,6 +56,8 @@ def target_of(
     C, rows = x.shape[-1], x.shape[:-1]
     accepted = pair.loss_function.targets
     given = np.asarray(target)
+    if arithmetic.exact and given.dtype.kind == "U":  # digits as they were typed, as in the logits
+        given = given.astype(object)
     same = given.shape == x.shape
     if given.dtype.kind in "iu" and not same:
         lone = C == 1 and "indices" not in accepted and given.shape == rows

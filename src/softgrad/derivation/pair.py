@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from softgrad._typing import Array
 from softgrad.derivation.arithmetic import Arithmetic
 from softgrad.derivation.expression import SCALARS, evaluate, names
@@ -156,6 +158,17 @@ class Pair(ABC):
     @abstractmethod
     def hessian(self, z: Array, y: Array) -> Array:
         """The second derivatives of L by z."""
+
+    def rounded_loss(self, z: Array, y: Array) -> Any:
+        """The numbers that are rounded between z and L, each times how much L feels of it."""
+        if self.fused:
+            return 0
+        a = self.activation(z)
+        return np.sum(np.abs(a * self.slope_of(a, y)))
+
+    def rounded_gradient(self, z: Array, y: Array) -> Any:
+        """The same between z and dL/dz."""
+        return 0
 
     def expression(
         self,
