@@ -160,7 +160,7 @@ LOSSES: dict[str, LossFormula] = {
         "p * sum(w) - w",
         let={
             "p": "softmax(a)",
-            "w": "y * (1 - p)**(gamma - 1) * (1 - p - gamma * p * log(p))",
+            "w": "y * (1 - p)**(gamma - 1) * (1 - p - gamma * xlogy(p, p))",
         },
         link="softmax",
         of_p="-sum((1 - p)**gamma * xlogy(y, p))",
