@@ -327,6 +327,23 @@ def test_fifty_digits_against_mpmath() -> None:
             assert mpmath.nstr(number, 50, strip_zeros=False) in text
 
 
+def test_options_of_fifty_digits_are_what_was_written() -> None:
+    """0.1 is a tenth, and 1 - 0.9 as well."""
+    with mpmath.workdps(80):
+        leaky = sg.explain([-3], activation="leaky_relu", digits=50)
+        bent = leaky.values["activation"][0]
+        assert mpmath.almosteq(bent, mpmath.mpf("-0.03"), rel_eps=mpmath.mpf(10) ** -70)
+        focal = sg.explain(
+            ["-1"], [0], activation="sigmoid", loss="sigmoid_focal", digits=50, alpha=0.9,
+            temperature=0.1,
+        )  # fmt: skip
+        p = 1 / (1 + mpmath.exp(10))
+        loss = -mpmath.mpf("0.1") * p**2 * mpmath.log(1 - p)
+        assert mpmath.almosteq(focal.values["loss"], loss, rel_eps=mpmath.mpf(10) ** -70)
+        smooth = sg.explain(["0", "0"], 0, digits=50, label_smoothing=0.1)
+        assert mpmath.almosteq(smooth.values["grad"][0], mpmath.mpf("-0.45"), abs_eps=1e-70)
+
+
 def test_text_decimals_and_fractions_are_exact() -> None:
     expected = sg.explain(["0.1", "0.25"], 0, digits=30).values["loss"]
     same = sg.explain([Decimal("0.1"), Fraction(1, 4)], 0, digits=30).values["loss"]  # type: ignore[list-item]

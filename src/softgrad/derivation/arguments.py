@@ -90,7 +90,7 @@ def target_of(
 
 def smoothed(y: Array, eps: float, pair: Pair) -> Array:
     """(1 - eps) y + eps / K, for the losses that know this option."""
-    eps = pair.arithmetic.number(_checks.label_smoothing(eps))
+    eps = pair.arithmetic.option(_checks.label_smoothing(eps))
     if not eps:
         return y
     if "label_smoothing" not in pair.loss_function.options:

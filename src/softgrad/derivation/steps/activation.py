@@ -152,7 +152,7 @@ def _value(w: Work) -> Step:
         else "which looks at the whole row."
     )
     constants = ", ".join(
-        f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.constants.items()
+        f"${w.latex(k)} = {w.n(w.arithmetic.option(v))}$" for k, v in w.pair.constants.items()
     )
     formula = w.pair.expression(f.value, {"x": w.z}, w.pair.let) + 0 * w.z
     return Step(

@@ -73,7 +73,7 @@ def _one_hot(w: Work) -> str:
 
 def _constants(w: Work) -> str:
     constants = ", ".join(
-        f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.loss_constants.items()
+        f"${w.latex(k)} = {w.n(w.arithmetic.option(v))}$" for k, v in w.pair.loss_constants.items()
     )
     return f"Here {constants}." if constants else ""
 
