@@ -1,6 +1,6 @@
 // The Jacobian of softmax as a heat map.
 
-import { card, fill, h } from "../dom.js";
+import { attributes, card, fill, h } from "../dom.js";
 import { fixed, num, power } from "../format.js";
 
 const WITH_NUMBERS = 7; // classes up to which the cells hold their numbers
@@ -17,9 +17,10 @@ export function heat(value, largest) {
 export function jacobianView(store) {
   const table = h("table", {
     class: "heat",
+    role: "grid",
     "aria-label": "Jacobian of softmax: row i, column j, how p i moves with x j",
   });
-  const detail = h("div", { class: "cell-detail", "aria-live": "polite" });
+  const detail = h("div", { class: "cell-detail" });
   const element = card(
     "jacobian",
     "The Jacobian",
@@ -111,7 +112,9 @@ export function jacobianView(store) {
     );
     sums.forEach((cell, a) => {
       const sum = J[a].reduce((s, v) => s + v, 0);
-      fill(cell, sum === 0 ? "0" : power(sum, 0));
+      const rounding = 4 * classes * Number.EPSILON * largest;
+      fill(cell, Math.abs(sum) <= rounding ? "0" : power(sum, 0));
+      attributes(cell, { title: sum === 0 ? null : `${power(sum, 0)} is left by rounding` });
     });
     const overT = temperature === 1 ? "" : ` / ${num(temperature)}`;
     const same = i === j;
