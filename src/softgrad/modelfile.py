@@ -18,7 +18,7 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +34,12 @@ FORMAT_VERSION = 3  # of networks; 2 of texts and svmlight files, all others are
 
 Classifier = SoftmaxRegression | NeuralNetClassifier
 _HEADER = "softgrad.json"
+_ZIP = b"PK\x03\x04"
 _ARRAYS = ("coef", "intercept", "classes")
 _VOCABULARY = "vocabulary.json"
 _TEXT_OPTIONS = {"ngram_range", "sublinear_tf", "lowercase", "token_pattern"}
 _PARAMETERS = ("C", "penalty", "fit_intercept", "class_weight", "tol", "max_iter")
-_UNREADABLE = (
-    *(zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, NotImplementedError),
-)
+_INCONSISTENT = (KeyError, TypeError, ValueError, RecursionError)  # a header of other contents
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 
@@ -124,27 +123,32 @@ def read_archive(
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], bytes]:
     """Header, arrays and vocabulary of a file of this kind; every sum is checked."""
     name = path.name
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read(_HEADER))
-            _check_version(header, name, kind, newest)
-            contents = {key: archive.read(_member(key)) for key in header["sha256"]}
-        for key, content in contents.items():
-            if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
-                raise ModelFileError(
-                    f"{name} is damaged: {key} was altered. Train or copy it again."
-                )
-        words = contents.pop(_VOCABULARY, b"")
-        arrays = {
-            key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            for key, content in contents.items()
-        }
-    except ModelFileError:
-        raise
-    except _UNREADABLE:
-        raise ModelFileError(
-            f"{name} is truncated or not a {kind}. Train or copy it again."
-        ) from None
+    with path.open("rb") as file:  # what the system says of the file is not about its contents
+        try:
+            return _read_archive(file, name, kind, newest)
+        except ModelFileError:
+            raise
+        except Exception:  # the readers of ZIP, JSON and NPY raise a dozen kinds
+            raise ModelFileError(
+                f"{name} is truncated or not a {kind}. Train or copy it again."
+            ) from None
+
+
+def _read_archive(
+    file: IO[bytes], name: str, kind: str, newest: int
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], bytes]:
+    with zipfile.ZipFile(file) as archive:
+        header = json.loads(archive.read(_HEADER))
+        _check_version(header, name, kind, newest)
+        contents = {key: archive.read(_member(key)) for key in header["sha256"]}
+    for key, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
+            raise ModelFileError(f"{name} is damaged: {key} was altered. Train or copy it again.")
+    words = contents.pop(_VOCABULARY, b"")
+    arrays = {
+        key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        for key, content in contents.items()
+    }
     return header, arrays, words
 
 
@@ -191,6 +195,12 @@ def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
         raise ModelFileError(f"There is no model file {str(path)!r}. Train one with --out DIR.")
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            raise ModelFileError(
+                f"{name} is not a softgrad model. Train one with --out DIR, and name it before the"
+                " data: softgrad predict MODEL FILE."
+            )
     header, arrays, words = read_archive(path, "softgrad model", FORMAT_VERSION)
     try:
         idf = arrays.pop("idf") if "text" in header else None
@@ -208,7 +218,7 @@ def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
         return model, trained_on
     except ModelFileError:
         raise
-    except _UNREADABLE:
+    except _INCONSISTENT:
         raise _inconsistent(name) from None
 
 

@@ -113,3 +113,8 @@ def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
         "--------",
         ">>> print(2 | 1, *[3])",
     ]
+
+
+def test_an_initial_in_a_reference_begins_no_list() -> None:
+    doc = ["f", "", "References", "----------", "I. Goodfellow, Deep Learning", "(2016)."]
+    assert docstrings.readable(doc)[-3:] == [r"\I. Goodfellow, Deep Learning", "(2016).", ""]

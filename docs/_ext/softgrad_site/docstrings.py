@@ -65,6 +65,8 @@ def _references_apart(lines: list[str]) -> list[str]:
     heading = next((i for i, line in enumerate(lines) if line.strip() == "References"), len(lines))
     apart = list(lines[: heading + 2])
     for line in lines[heading + 2 :]:
+        # An initial, "I. Goodfellow", would begin a numbered list.
+        line = re.sub(r"^(\s*)([A-Z]\. )", r"\1\\\2", line)
         apart += [line, ""] if line.endswith(".") else [line]
     return apart
 
