@@ -10,6 +10,7 @@ For losses of a distribution over classes W counts class weights as cross_entrop
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -222,7 +223,7 @@ def attempt(
     out: Array | None,
     x: Any,
     target: Any,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     *,
     range_of: str = "values",
     parameter: float = 0.0,
@@ -266,7 +267,7 @@ def attempt_index(
     out: Array | None,
     x: Any,
     target: Any,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
 ) -> Any:
     """The same for a loss of class indices with a kernel of its own."""
     plain = _plain_rows(x, target, options)
@@ -287,7 +288,7 @@ def attempt_index(
     )
 
 
-def _plain_rows(x: Any, target: Any, options: dict[str, Any]) -> tuple[int, str, int] | None:
+def _plain_rows(x: Any, target: Any, options: Mapping[str, Any]) -> tuple[int, str, int] | None:
     """Axis, reduction and number of rows, unless an option or an array needs Python's checks."""
     axis, reduction = options["axis"], options["reduction"]
     if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -123,7 +124,9 @@ class BinaryCrossEntropy(RowsLoss):
         )
         return _weighing_yes(entries, pos_weight)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         return _entries.attempt(_entries.BINARY, mode, out, x, target, options, range_of="binary")
 
 
@@ -216,7 +219,9 @@ class BinaryCrossEntropyProbabilities(RowsLoss):
         _entries.require_probabilities(entries, 1.0)
         return _weighing_yes(entries, pos_weight)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         if _native.within(x, 0.0, 1.0, True) is not True:
             return NotImplemented
         kind = _entries.BINARY_PROBABILITY
@@ -320,7 +325,10 @@ class SigmoidFocal(RowsLoss):
         )
         return entries._replace(positive=yes, negative=no)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
+        options = dict(options)
         gamma, yes, no = _focusing(options)
         return _entries.attempt(
             _entries.BINARY_FOCAL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -116,7 +117,9 @@ class NegativeLogLikelihood(RowsLoss):
         problem = prepare_loss(x, target, **options)
         return _entries.of_classes(problem, _entries.LOG_PROBABILITY)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         return _entries.attempt(
             _entries.LOG_PROBABILITY, mode, out, x, target, options, range_of="probabilities"
         )
@@ -205,7 +208,9 @@ class CategoricalCrossEntropy(RowsLoss):
         _entries.require_probabilities(entries, _most(entries.rows.dtype))
         return entries
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         if type(x) is not np.ndarray or x.dtype.char not in "fd":
             return NotImplemented
         if _native.within(x, 0.0, _most(x.dtype), True) is not True:
@@ -365,7 +370,10 @@ class MulticlassHinge(RowsLoss):
             )
         return HingeProblem(problem, margin)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
+        options = dict(options)
         margin = _checks.not_negative(options.pop("margin"), "margin")
         return _entries.attempt_index(_native.hinge_loss, margin, mode, out, x, target, options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -111,7 +112,9 @@ class KLDivergence(RowsLoss):
             )
         return _entries.of_classes(problem, _entries.DIVERGENCE)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         if getattr(target, "dtype", None) != getattr(x, "dtype", None):
             return NotImplemented  # indices are not for this loss
         return _entries.attempt(

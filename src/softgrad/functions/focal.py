@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -254,7 +255,10 @@ class Focal(RowsLoss):
         gamma = _checks.not_negative(options.pop("gamma"), "gamma")
         return FocalProblem(prepare_loss(x, target, **options), gamma)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
+        options = dict(options)
         gamma = _checks.not_negative(options.pop("gamma"), "gamma")
         return _entries.attempt_index(_native.focal_loss, gamma, mode, out, x, target, options)
 

@@ -14,6 +14,7 @@ The mean divides by the weight that took part, W = sum_i s_i Y_i with class weig
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -135,7 +136,9 @@ class CrossEntropy(RowsLoss):
     def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Problem:
         return prepare_loss(x, target, **options)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         ignored, reduction = options["ignore_index"], options["reduction"]
         plain = (
             options["where"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, final
 
 from softgrad import _checks
@@ -100,7 +101,9 @@ class SquaredError(RowsLoss):
     def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.SQUARED, x, target, **options)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         return _entries.attempt(_entries.SQUARED, mode, out, x, target, options)
 
 
@@ -169,7 +172,9 @@ class HalfSquaredError(RowsLoss):
     def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.HALF_SQUARED, x, target, **options)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         return _entries.attempt(_entries.HALF_SQUARED, mode, out, x, target, options)
 
 
@@ -240,7 +245,9 @@ class AbsoluteError(RowsLoss):
     def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.ABSOLUTE, x, target, **options)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
         return _entries.attempt(_entries.ABSOLUTE, mode, out, x, target, options)
 
 
@@ -316,7 +323,10 @@ class Huber(RowsLoss):
         delta = _checks.positive(options.pop("delta"), "delta")
         return _entries.of_values(_entries.HUBER, x, target, parameter=delta, **options)
 
-    def attempt(self, mode: int, out: Array | None, x: Any, target: Any, **options: Any) -> Any:
+    def attempt(
+        self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
+    ) -> Any:
+        options = dict(options)
         delta = _checks.positive(options.pop("delta"), "delta")
         return _entries.attempt(_entries.HUBER, mode, out, x, target, options, parameter=delta)
 
