@@ -19,14 +19,15 @@ namespace {
 
 constexpr long piece = 1 << 14;  // numbers of each vector
 
-// Contiguous vectors of the same type and length, of which all but the second are written.
+// Contiguous vectors of the same type and length: the second is the gradient, which is written only
+// where it makes room for the weights as they were; the others always are.
 class Vectors {
  public:
-  explicit Vectors(const std::vector<nb::handle>& objects) {
+  Vectors(const std::vector<nb::handle>& objects, bool keep) {
     for (const nb::handle& o : objects) {
       if (!PyArray_Check(o.ptr())) throw nb::type_error("a vector is not an array");
       PyArrayObject* a = reinterpret_cast<PyArrayObject*>(o.ptr());
-      const bool written = arrays_.size() != 1;
+      const bool written = keep || arrays_.size() != 1;
       if (PyArray_NDIM(a) != 1 || !PyArray_ISBEHAVED_RO(a) || !PyArray_IS_C_CONTIGUOUS(a) ||
           (PyArray_TYPE(a) != NPY_FLOAT && PyArray_TYPE(a) != NPY_DOUBLE))
         throw nb::type_error("a vector is not contiguous float32 or float64");
@@ -71,27 +72,25 @@ void in_pieces(long n, int vectors, const Body& body) {
 
 template <class T>
 void run_sgd(const OptimizerKernels<T>& k, const Vectors& v, bool velocity, const SgdStep& step) {
-  T *w = v.data<T>(0), *b = velocity ? v.data<T>(2) : nullptr;
-  const T* g = v.data<T>(1);
+  T *w = v.data<T>(0), *g = v.data<T>(1), *b = velocity ? v.data<T>(2) : nullptr;
   in_pieces(v.size(), velocity ? 3 : 2, [&](long start, long n) {
     k.sgd(w + start, g + start, b ? b + start : nullptr, n, step);
   });
 }
 template <class T>
 void run_adam(const OptimizerKernels<T>& k, const Vectors& v, const AdamStep& step) {
-  T *w = v.data<T>(0), *m = v.data<T>(2), *s = v.data<T>(3);
-  const T* g = v.data<T>(1);
+  T *w = v.data<T>(0), *g = v.data<T>(1), *m = v.data<T>(2), *s = v.data<T>(3);
   in_pieces(v.size(), 4, [&](long start, long n) {
     k.adam(w + start, g + start, m + start, s + start, n, step);
   });
 }
 
 void sgd_step(nb::object w, nb::object g, nb::object velocity, double size, double momentum,
-              bool nesterov, double decay, double scale) {
+              bool nesterov, double decay, double scale, bool keep) {
   std::vector<nb::handle> given = {w, g};
   if (!velocity.is_none()) given.push_back(velocity);
-  const Vectors vectors(given);
-  const SgdStep step = {size, momentum, decay, scale, nesterov};
+  const Vectors vectors(given, keep);
+  const SgdStep step = {size, momentum, decay, scale, nesterov, keep};
   const OptimizerTable& table = active_kernels().optimizers();
   if (vectors.single())
     run_sgd(table.f32, vectors, given.size() == 3, step);
@@ -101,9 +100,9 @@ void sgd_step(nb::object w, nb::object g, nb::object velocity, double size, doub
 
 void adam_step(nb::object w, nb::object g, nb::object m, nb::object v, double size,
                double inverse_root, double beta1, double beta2, double epsilon, double decay,
-               double shrink, double scale) {
-  const Vectors vectors({w, g, m, v});
-  const AdamStep step = {size, inverse_root, beta1, beta2, epsilon, decay, shrink, scale};
+               double shrink, double scale, bool keep) {
+  const Vectors vectors({w, g, m, v}, keep);
+  const AdamStep step = {size, inverse_root, beta1, beta2, epsilon, decay, shrink, scale, keep};
   const OptimizerTable& table = active_kernels().optimizers();
   if (vectors.single())
     run_adam(table.f32, vectors, step);
@@ -116,10 +115,11 @@ void adam_step(nb::object w, nb::object g, nb::object m, nb::object v, double si
 void add_optimizers(nb::module_& m) {
   m.def("sgd_step", &sgd_step, nb::arg("w"), nb::arg("g"), nb::arg("velocity").none(),
         nb::arg("size"), nb::arg("momentum"), nb::arg("nesterov"), nb::arg("decay"),
-        nb::arg("scale"));
+        nb::arg("scale"), nb::arg("keep") = false);
   m.def("adam_step", &adam_step, nb::arg("w"), nb::arg("g"), nb::arg("m"), nb::arg("v"),
         nb::arg("size"), nb::arg("inverse_root"), nb::arg("beta1"), nb::arg("beta2"),
-        nb::arg("epsilon"), nb::arg("decay"), nb::arg("shrink"), nb::arg("scale"));
+        nb::arg("epsilon"), nb::arg("decay"), nb::arg("shrink"), nb::arg("scale"),
+        nb::arg("keep") = false);
 }
 
 }  // namespace softgrad

@@ -317,10 +317,13 @@ def entries(values: ArrayLike, shape: Shape, meaning: str) -> Array:
             f"of the {meaning}."
         )
     if array.shape != shape:
+        hint = "Class indices belong to cross_entropy, nll or focal; arrays are not broadcast."
+        if shape == (*array.shape, 1):
+            index = ", ".join(":" * array.ndim)
+            hint = f"Make it target[{index}, None]; arrays are not broadcast."
         raise ShapeError(
             f"target has shape {array.shape}; the {meaning} have shape {shape}, and every one of "
-            "them has its own target. Class indices belong to cross_entropy, nll or focal; arrays "
-            "are not broadcast."
+            f"them has its own target. {hint}"
         )
     return array.astype(np.float32) if _is_half(array.dtype) else array
 

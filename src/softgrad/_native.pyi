@@ -159,6 +159,7 @@ def sgd_step(
     nesterov: bool,
     decay: float,
     scale: float,
+    keep: bool = False,
 ) -> None: ...
 def adam_step(
     w: NDArray[Any],
@@ -173,6 +174,7 @@ def adam_step(
     decay: float,
     shrink: float,
     scale: float,
+    keep: bool = False,
 ) -> None: ...
 def set_num_threads(n: int, /) -> None: ...
 def set_own_threads(n: int, /) -> int: ...

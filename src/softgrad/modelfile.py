@@ -18,7 +18,7 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,17 +30,18 @@ from softgrad.errors import SoftgradError
 from softgrad.estimators import NeuralNetClassifier, SoftmaxRegression
 from softgrad.estimators import neural_net_file as network_file
 
+__all__ = ["ModelFileError", "TrainedOn", "load_model", "save_model"]
+
 FORMAT_VERSION = 3  # of networks; 2 of texts and svmlight files, all others are written as 1
 
 Classifier = SoftmaxRegression | NeuralNetClassifier
 _HEADER = "softgrad.json"
+_ZIP = b"PK\x03\x04"
 _ARRAYS = ("coef", "intercept", "classes")
 _VOCABULARY = "vocabulary.json"
 _TEXT_OPTIONS = {"ngram_range", "sublinear_tf", "lowercase", "token_pattern"}
 _PARAMETERS = ("C", "penalty", "fit_intercept", "class_weight", "tol", "max_iter")
-_UNREADABLE = (
-    *(zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, NotImplementedError),
-)
+_INCONSISTENT = (KeyError, TypeError, ValueError, RecursionError)  # a header of other contents
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 
 
@@ -50,7 +51,33 @@ class ModelFileError(SoftgradError, ValueError):
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What a model was trained on, as far as it matters for using it."""
+    """What a model was trained on, as far as it matters for using it.
+
+    Parameters
+    ----------
+    name : str
+        Of the data.
+    n_rows : int
+        How many rows there were.
+    target_name : str
+        The column of classes.
+    feature_names : list of str or None
+        The columns of features in their order, by which ``softgrad predict`` finds them.
+    image_shape : (int, int) or None
+        Height and width, where a row is an image.
+    unit : float
+        The value of a feature that means one, such as 255 for pixels.
+    zero_based : bool or None
+        How a file of svmlight format counts its features.
+    text : TextFeatures or None
+        How texts became features.
+
+    Examples
+    --------
+    >>> from softgrad.modelfile import TrainedOn
+    >>> TrainedOn("flowers.csv", 150, "species", ["length", "width"]).target_name
+    'species'
+    """
 
     name: str
     n_rows: int
@@ -71,7 +98,36 @@ class TrainedOn:
 
 
 def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
-    """Write the model; ``path`` is replaced only when the whole file has reached the disk."""
+    """Write the model; ``path`` is replaced only when the whole file has reached the disk.
+
+    Parameters
+    ----------
+    model : SoftmaxRegression or NeuralNetClassifier
+        Fitted.
+    path : Path
+    trained_on : TrainedOn
+        What is needed to use the model on other files.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; ``path`` is then as it was before.
+    TypeError
+        If labels are neither numbers nor text.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import load_iris
+    >>> import softgrad as sg
+    >>> from softgrad.modelfile import TrainedOn, load_model, save_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "iris.softgrad"
+    >>> save_model(sg.SoftmaxRegression().fit(X, y), path, TrainedOn("iris", len(X)))
+    >>> model, about = load_model(path)
+    >>> model.predict(X[:2]), about.name
+    (array([0, 0]), 'iris')
+    """
     if isinstance(model, NeuralNetClassifier):
         described, arrays = network_file.describe(model)
         version = 3
@@ -124,27 +180,32 @@ def read_archive(
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], bytes]:
     """Header, arrays and vocabulary of a file of this kind; every sum is checked."""
     name = path.name
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read(_HEADER))
-            _check_version(header, name, kind, newest)
-            contents = {key: archive.read(_member(key)) for key in header["sha256"]}
-        for key, content in contents.items():
-            if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
-                raise ModelFileError(
-                    f"{name} is damaged: {key} was altered. Train or copy it again."
-                )
-        words = contents.pop(_VOCABULARY, b"")
-        arrays = {
-            key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-            for key, content in contents.items()
-        }
-    except ModelFileError:
-        raise
-    except _UNREADABLE:
-        raise ModelFileError(
-            f"{name} is truncated or not a {kind}. Train or copy it again."
-        ) from None
+    with path.open("rb") as file:  # what the system says of the file is not about its contents
+        try:
+            return _read_archive(file, name, kind, newest)
+        except ModelFileError:
+            raise
+        except Exception:  # the readers of ZIP, JSON and NPY raise a dozen kinds
+            raise ModelFileError(
+                f"{name} is truncated or not a {kind}. Train or copy it again."
+            ) from None
+
+
+def _read_archive(
+    file: IO[bytes], name: str, kind: str, newest: int
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], bytes]:
+    with zipfile.ZipFile(file) as archive:
+        header = json.loads(archive.read(_HEADER))
+        _check_version(header, name, kind, newest)
+        contents = {key: archive.read(_member(key)) for key in header["sha256"]}
+    for key, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != header["sha256"][key]:
+            raise ModelFileError(f"{name} is damaged: {key} was altered. Train or copy it again.")
+    words = contents.pop(_VOCABULARY, b"")
+    arrays = {
+        key: np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        for key, content in contents.items()
+    }
     return header, arrays, words
 
 
@@ -185,12 +246,39 @@ def _proof(model: SoftmaxRegression) -> dict[str, Any]:
 
 
 def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
-    """Read a model and what it was trained on."""
+    """Read a model and what it was trained on. Nothing in the file is run.
+
+    Parameters
+    ----------
+    path : Path
+        A file that :func:`save_model` or ``softgrad train --out`` wrote.
+
+    Returns
+    -------
+    model : SoftmaxRegression or NeuralNetClassifier
+        Its predictions have the same bits as before it was saved.
+    trained_on : TrainedOn
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged, no model, or of a newer softgrad.
+
+    Examples
+    --------
+    See :func:`save_model`.
+    """
     name = path.name
     if not path.exists():
         raise ModelFileError(f"There is no model file {str(path)!r}. Train one with --out DIR.")
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) != _ZIP:
+            raise ModelFileError(
+                f"{name} is not a softgrad model. Train one with --out DIR, and name it before the"
+                " data: softgrad predict MODEL FILE."
+            )
     header, arrays, words = read_archive(path, "softgrad model", FORMAT_VERSION)
     try:
         idf = arrays.pop("idf") if "text" in header else None
@@ -208,7 +296,7 @@ def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
         return model, trained_on
     except ModelFileError:
         raise
-    except _UNREADABLE:
+    except _INCONSISTENT:
         raise _inconsistent(name) from None
 
 

@@ -38,6 +38,10 @@ def folder(tmp_path, monkeypatch):
     X, y = np.arange(20.0).reshape(10, 2), np.array(["x", "y"] * 5)
     trained_on = TrainedOn("t", 10, "kind", ["length", "width"])
     save_model(sg.SoftmaxRegression().fit(X, y), tmp_path / "model", trained_on)
+    write(tmp_path / "model.softgrad", (tmp_path / "model").read_bytes())
+    np.save(tmp_path / "X.npy", X)
+    write(tmp_path / "book.xlsx", b"PK\x03\x04")
+    write(tmp_path / "rows.pkl", b"\x80\x04.")
     write(tmp_path / "short", (tmp_path / "model").read_bytes()[:700])
     (tmp_path / "out").mkdir()
     for name in ("model.softgrad", "metrics.json", "report.html"):
@@ -52,9 +56,20 @@ CASES = {
     "empty file": (["train", "empty.csv", *KIND], "empty.csv is empty"),
     "no target": (["train", "ok.csv"], "Add --target COLUMN"),
     "wrong column": (
-        ["train", "ok.csv", "--target", "king"],
+        ["train", "ok.csv", "--target", "species"],
         "Choose --target from: length, width",
     ),
+    "column misspelt": (["train", "ok.csv", "--target", "Kidn"], "Did you mean 'kind'?"),
+    "array": (["train", "X.npy", *KIND], "is a single NumPy array"),
+    "workbook": (["train", "book.xlsx", *KIND], "is a spreadsheet. Save it as CSV"),
+    "pickle": (["train", "rows.pkl", *KIND], "can run code"),
+    "model as data": (["predict", "ok.csv", "model.softgrad"], "softgrad predict MODEL FILE"),
+    "data as model": (["train", "model.softgrad", *KIND], "is a model, not data"),
+    "no name": (["train", "", *KIND], "the name is empty"),
+    "target of digits": (["train", "digits", *KIND], "Omit --target"),
+    "drop of digits": (["train", "digits", "--drop", "a"], "Omit --drop"),
+    "drop of NPZ": (["train", "ok.npz", "--drop", "a"], "Omit --drop"),
+    "target of IDX": (["train", "im-idx3-ubyte", *LA, *KIND], "Omit --target"),
     "wrong drop": (["train", "ok.csv", *KIND, "--drop", "zz"], "Choose --drop from"),
     "text": (["train", "text.csv", *KIND], "line 3, column 'a' holds 'red'"),
     "NaN": (["train", "nan.csv", *KIND], "column 'a' holds NaN"),
@@ -67,7 +82,7 @@ CASES = {
     "labels missing": (["train", "im-idx3-ubyte", "--labels", "zz"], "no file 'zz'"),
     "labels of a CSV": (["train", "ok.csv", *KIND, *LA], "--labels belongs to IDX"),
     "truncated NPZ": (["train", "short.npz"], "damaged"),
-    "array": (["train", "ok.npz", "--target", "kind"], "Choose --target from: X, y"),
+    "array of NPZ": (["train", "ok.npz", "--target", "kind"], "Choose --target from: X, y"),
     "unknown option": (["train", "ok.csv", *KIND, "--frobnicate"], "No such option: --frobnicate"),
     "unknown command": (["fry"], "No such command 'fry'"),
     "no source": (["train"], "Missing argument"),

@@ -55,6 +55,10 @@ def test_decimal_digits_are_taken_as_written(capsys: pytest.CaptureFixture[str])
     with mpmath.workdps(60):
         p = 1 / (1 + mpmath.exp(mpmath.mpf("0.1")))
     assert mpmath.nstr(p, 40, strip_zeros=False) in text
+    soft = printed(capsys, "0.1", "0.2", "--target", "0.3 0.7", "--digits", 40)
+    with mpmath.workdps(60):
+        grad = p - mpmath.mpf("0.3")
+    assert mpmath.nstr(grad, 40, strip_zeros=False, min_fixed=-6) in soft
 
 
 @pytest.mark.parametrize("name", ["numpy", "torch", "jax"])

@@ -122,7 +122,7 @@ def test_text_of_parquet_and_of_a_table_without_names(folder, capsys):
 
 
 BAD = {
-    "no such column": ([*TRAIN[:5], "massage"], "Choose --text from: id, message, topic"),
+    "no such column": ([*TRAIN[:5], "massage"], "Did you mean 'message'?"),
     "missing text": (["train", "gap.csv", *TRAIN[2:]], "line 3, column 'message' has no text"),
     "no words": (["train", "signs.csv", *TRAIN[2:]], "column 'message' holds no words"),
     "drop": ([*TRAIN, "--drop", "id"], "Omit --drop"),

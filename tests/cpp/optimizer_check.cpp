@@ -45,22 +45,23 @@ void same_bits(const std::string& key, bool fused, const Exactly<T>& a) {
 
 template <class T>
 void check_sgd(const softgrad::OptimizerKernels<T>& k, bool fused, long n, bool velocity,
-               bool nesterov, double decay) {
+               bool nesterov, double decay, bool keep) {
   std::mt19937 random(static_cast<unsigned>(n));
-  const softgrad::SgdStep step = {0.1, velocity ? 0.9 : 0.0, decay, 0.5, nesterov};
+  const softgrad::SgdStep step = {0.1, velocity ? 0.9 : 0.0, decay, 0.5, nesterov, keep};
   const Exactly<T> w = numbers<T>(n, random, 1), g = numbers<T>(n, random, 3);
-  const Exactly<T> b = numbers<T>(n, random, 2), w0 = copy(w), b0 = copy(b);
+  const Exactly<T> b = numbers<T>(n, random, 2), w0 = copy(w), b0 = copy(b), g0 = copy(g);
   k.sgd(w.data(), g.data(), velocity ? b.data() : nullptr, n, step);
   const Real u = std::numeric_limits<T>::epsilon();
   for (std::size_t i = 0; i < std::size_t(n); i++) {
-    Real d = Real(T(step.scale)) * g[i] + Real(T(decay)) * w0[i];
-    Real size = std::abs(g[i]) + std::abs(w0[i]) + std::abs(Real(b0[i]));
+    Real d = Real(T(step.scale)) * g0[i] + Real(T(decay)) * w0[i];
+    Real size = std::abs(g0[i]) + std::abs(w0[i]) + std::abs(Real(b0[i]));
     if (velocity) {
       const Real momentum = T(step.momentum), v = momentum * b0[i] + d;
       near("velocity", b[i], v, 4 * u * size);
       d = nesterov ? d + momentum * v : v;
       size *= 2;
     }
+    near("sgd keeps", g[i], keep ? w0[i] : g0[i], 0);
     near("sgd", w[i], w0[i] - Real(T(step.size)) * d, 4 * u * size);
   }
   const std::string key = "sgd " + std::to_string(n) + " " + std::to_string(sizeof(T)) +
@@ -70,19 +71,20 @@ void check_sgd(const softgrad::OptimizerKernels<T>& k, bool fused, long n, bool 
 
 template <class T>
 void check_adam(const softgrad::OptimizerKernels<T>& k, bool fused, long n, double decay,
-                double shrink) {
+                double shrink, bool keep) {
   std::mt19937 random(static_cast<unsigned>(n + 1));
-  const softgrad::AdamStep step = {0.01, 1.5, 0.9, 0.99, 1e-3, decay, shrink, 0.5};
+  const softgrad::AdamStep step = {0.01, 1.5, 0.9, 0.99, 1e-3, decay, shrink, 0.5, keep};
   const Exactly<T> w = numbers<T>(n, random, 1), g = numbers<T>(n, random, 3);
   const Exactly<T> m = numbers<T>(n, random, 2), v = numbers<T>(n, random, 2, true);
-  const Exactly<T> w0 = copy(w), m0 = copy(m), v0 = copy(v);
+  const Exactly<T> w0 = copy(w), g0 = copy(g), m0 = copy(m), v0 = copy(v);
   k.adam(w.data(), g.data(), m.data(), v.data(), n, step);
   const Real u = std::numeric_limits<T>::epsilon();
   for (std::size_t i = 0; i < std::size_t(n); i++) {
-    const Real d = Real(T(step.scale)) * g[i] + Real(T(decay)) * w0[i];
-    const Real size = std::abs(g[i]) + std::abs(w0[i]) + std::abs(Real(m0[i]));
+    const Real d = Real(T(step.scale)) * g0[i] + Real(T(decay)) * w0[i];
+    const Real size = std::abs(g0[i]) + std::abs(w0[i]) + std::abs(Real(m0[i]));
     const Real mean = m0[i] + Real(T(1 - step.beta1)) * (d - m0[i]);
     const Real square = Real(T(step.beta2)) * v0[i] + Real(T(1 - step.beta2)) * d * d;
+    near("adam keeps", g[i], keep ? w0[i] : g0[i], 0);
     near("first moment", m[i], mean, 4 * u * size);
     near("second moment", v[i], square, 8 * u * (size * size + v0[i]));
     // from the moments that were stored, so that their errors do not count twice
@@ -100,12 +102,13 @@ void check_optimizers_of(const softgrad::OptimizerKernels<T>& k, const std::stri
   const bool fused = name != "baseline";
   for (long n : {0L, 1L, 7L, 15L, 16L, 17L, 31L, 33L, 160L, 1001L}) {
     context = name + ", optimizers of " + std::to_string(n);
-    for (double decay : {0.0, 0.3}) {
-      check_sgd<T>(k, fused, n, false, false, decay);
-      check_sgd<T>(k, fused, n, true, false, decay);
-      check_sgd<T>(k, fused, n, true, true, decay);
-      check_adam<T>(k, fused, n, decay, decay == 0.0 ? 0.97 : 1.0);
-    }
+    for (double decay : {0.0, 0.3})
+      for (bool keep : {false, true}) {
+        check_sgd<T>(k, fused, n, false, false, decay, keep);
+        check_sgd<T>(k, fused, n, true, false, decay, keep);
+        check_sgd<T>(k, fused, n, true, true, decay, keep);
+        check_adam<T>(k, fused, n, decay, decay == 0.0 ? 0.97 : 1.0, keep);
+      }
   }
 }
 

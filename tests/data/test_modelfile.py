@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from softgrad.modelfile import FORMAT_VERSION, ModelFileError, TrainedOn, load_model, save_model
+from softgrad.modelfile import (
+    FORMAT_VERSION,
+    ModelFileError,
+    TrainedOn,
+    load_model,
+    read_archive,
+    save_model,
+)
 
 X = np.random.default_rng(0).standard_normal((40, 3))
 LABELS = {
@@ -84,6 +91,30 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     with zipfile.ZipFile(tmp_path / "a") as archive:
         assert {member.date_time[0] for member in archive.infolist()} == {1980}
+
+
+def test_an_altered_byte_is_refused_or_has_no_effect(tmp_path):
+    """Wherever it is: in a flag of the archive, its directory, the header or an array."""
+    model = saved(tmp_path / "m")
+    content = (tmp_path / "m").read_bytes()
+    directory = content.index(b"PK\x01\x02")
+    positions = [*range(0, directory, 23), *range(directory, len(content))]
+    for position in positions:
+        for byte in {content[position] ^ 1, content[position] ^ 8, 255} - {content[position]}:
+            altered = content[:position] + bytes([byte]) + content[position + 1 :]
+            (tmp_path / "t").write_bytes(altered)
+            try:
+                again, _ = load_model(tmp_path / "t")
+            except ModelFileError:
+                continue
+            assert (again.coef_ == model.coef_).all()
+
+
+def test_what_the_system_says_of_the_file_is_passed_on(tmp_path):
+    loop = tmp_path / "m"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match="symbolic links"):
+        read_archive(loop, "softgrad model", 3)
 
 
 def test_every_truncation_is_refused(tmp_path):

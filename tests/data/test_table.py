@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+
 import numpy as np
 import pytest
 
-from softgrad.data import DataError
+from softgrad.data import DataError, read_labelled
 from softgrad.data.table import read_csv
 from tests.data.files import table, write
 
@@ -51,6 +55,35 @@ def test_names_that_are_numbers_are_names(tmp_path):
     assert data.X.tolist() == [[6, 5], [8, 7]]
 
 
+def test_a_line_of_values_with_a_class_in_words_is_no_header(tmp_path):
+    path = write(tmp_path / "iris.data", "5.1,?,setosa\n4.9,3.0,setosa\n6.1,2.2,virginica\n")
+    with pytest.raises(DataError, match="line 1, column '2' has no value"):
+        read_csv(path, "3")
+    path = write(tmp_path / "iris.data", "5.1,3.5,setosa\n4.9,3.0,setosa\n6.1,2.2,virginica\n")
+    for target in ("3", "-1"):
+        data = read_csv(path, target)
+        assert data.X.tolist() == [[5.1, 3.5], [4.9, 3.0], [6.1, 2.2]]
+        assert data.y.tolist() == ["setosa", "setosa", "virginica"]
+    with pytest.raises(DataError, match=r"values, so columns are numbered\. Choose --target from"):
+        read_csv(path, "species")
+
+
+def test_names_beside_numbers_are_a_header_where_a_text_stands_above_a_number(tmp_path):
+    data = read_csv(write(tmp_path / "t.csv", "0,1,kind\n5,6,0\n7,8,1\n"), "kind")
+    assert data.X.tolist() == [[5, 6], [7, 8]]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_compressed(tmp_path, suffix):
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
+    content = compress(table(500).encode())
+    data = read_csv(write(tmp_path / f"t.csv{suffix}", content), "kind")
+    assert data.X.shape == (500, 2)
+    with pytest.raises(DataError, match="damaged inside its compression"):
+        read_csv(write(tmp_path / f"t.csv{suffix}", content[:-20]), "kind")
+    assert read_labelled(str(write(tmp_path / f"u.csv{suffix}", content)), "kind").n_rows == 500
+
+
 def test_more_rows_than_are_read_at_a_time(tmp_path):
     data = read_csv(write(tmp_path / "t.csv", table(5000)), "kind")
     assert data.X.shape == (5000, 2)
@@ -72,6 +105,14 @@ BAD = {
     "nan": ("a,b,kind\n1,2,x\n1,nan,y\n", r"row 2, column 'b' holds NaN"),
     "inf": ("a,b,kind\n1,-inf,x\n1,2,y\n", r"row 1, column 'b' holds an infinite value"),
     "overflow": ("a,b,kind\n1,1e999,x\n1,2,y\n", r"row 1, column 'b' holds an infinite value"),
+    "decimal comma": ('a;b;kind\n1;"2,5";x\n', r"'2,5', which has a decimal comma"),
+    "thousands": ('a,b,kind\n1,"2,500.0",x\n', r"'2,500.0', which separates thousands"),
+    "date": ("a,b,kind\n1,2024-12-01,x\n", r"which is a date.*--drop 'b'"),
+    "words": (
+        "a,sex,home,kind\n1,f,US,x\n2,m,DE,y\n",
+        r"column 'sex' holds 'f', .*a column of 0 and 1.*--drop 'sex' --drop 'home'",
+    ),
+    "nearly the target": ("a,Kind\n1,x\n", "no column 'kind'. Did you mean 'Kind'?"),
     "short line": ("a,b,kind\n1,2,x\n1,2\n", r"line 3 has 2 values, the first line has 3"),
     "long line": ("a,b,kind\n1,2,x,9\n", r"line 2 has 4 values"),
     "twice": ("a,a,kind\n1,2,x\n", r"two columns are called 'a'"),
@@ -94,6 +135,12 @@ def test_what_is_refused(tmp_path, case):
         read_csv(write(tmp_path / "t.csv", content), "kind")
     assert "t.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_dropped_target_is_refused(tmp_path):
+    path = write(tmp_path / "t.csv", "a,kind\n1,x\n2,y\n")
+    with pytest.raises(DataError, match="--drop and --target both name 'kind'"):
+        read_csv(path, "kind", drop=["kind"])
 
 
 def test_a_column_that_the_model_needs(tmp_path):

@@ -79,6 +79,18 @@ def test_other_forms(library: str) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_large_logits_overflow_nowhere(library: str) -> None:
+    """Not even in the branch of a where that is not taken, which would make the gradient NaN."""
+    pytest.importorskip(LIBRARIES[library])
+    for activation in ("elu", "selu", "softplus", "log_sigmoid", "sigmoid"):
+        derivation = sg.explain([800.0, -800.0, 30.0], 2, activation=activation, loss="huber")
+        agree(derivation, library, activation)
+    agree(sg.explain([800.0, -800.0, 30.0], 2, loss="focal"), library, "focal")
+    flat = sg.explain([0.0, 1.0], [1.0, 1.0], activation="elu", loss="squared_error")
+    agree(flat, library, "at the seam")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_it_runs_by_itself(library: str) -> None:
     """As a script of its own, without warnings."""
     pytest.importorskip(LIBRARIES[library])
@@ -95,6 +107,9 @@ def test_it_runs_by_itself(library: str) -> None:
 
 def test_lines_are_short_and_an_unknown_library_is_refused() -> None:
     derivation = sg.explain(np.sin(np.arange(60.0)), 3)
-    assert max(map(len, derivation.code("numpy").splitlines())) <= 100
+    assert max(map(len, derivation.code("numpy").splitlines())) <= 88
+    short = sg.explain([[1.0, 2.0, 3.0], [0.5, -1.0, 0.25]], [0, 1])
+    for library in LIBRARIES:
+        assert max(map(len, short.code(library).splitlines())) <= 88
     with pytest.raises(OptionError, match="numpy, torch, jax"):
         derivation.code("tensorflow")

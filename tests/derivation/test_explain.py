@@ -230,6 +230,65 @@ def test_what_cannot_be_measured_is_named(x: Any, target: Any, options: Any, not
     assert any(note in check.note for step in derivation.steps for check in step.check)
 
 
+_SATURATED = [40.0, 0.0, -3.0]
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "x", "target"),
+    [
+        ("sigmoid", "categorical_cross_entropy", _SATURATED, 0),  # 1 - p has lost its digits
+        ("tanh", "squared_error", [800.0, -800.0, 30.0], 2),
+        ("softmax", "squared_error", _SATURATED, 0),
+        ("softmax", "focal", _SATURATED, 0),
+        ("softmax", "multiclass_hinge", _SATURATED, 0),
+        ("gelu", "distillation", [1.0, -1.0], [1.0, 0.0]),  # a difference of equal terms
+        ("log_softmax", "huber", [0.0, 0.0, 0.0], 0),
+        ("softmax", "absolute_error", np.sin(np.arange(20.0)) * 5, 7),
+        ("tanh", "multiclass_hinge", [8.46, -4.0, 8.16, 1.0], 1),  # a kink very close
+        ("relu", "absolute_error", [1.0, 1.0, 0.0, 0.0], 1),  # kinks on kinks
+        ("selu", "multiclass_hinge", [0.0, 0.0, 0.0], 0),
+        ("relu", "categorical_cross_entropy", [1.0, 0.5, 1.0], 0),  # on the border of 0..1
+    ],
+)
+def test_rounding_and_kinks_are_not_taken_for_mistakes(
+    activation: str, loss: str, x: Any, target: Any
+) -> None:
+    derivation = sg.explain(x, target, activation=activation, loss=loss)
+    assert failures(derivation) == []
+    made = [c for step in derivation.steps for c in step.check if c.difference is not None]
+    assert len(made) >= 5
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "x"),
+    [
+        ("identity", "categorical_cross_entropy", [0.0, 0.0, 0.0]),
+        ("relu", "binary_cross_entropy_probabilities", [1.0, 1.0, 0.0, 0.0]),
+        ("softmax", "categorical_cross_entropy", [-800.0, 800.0, 30.0]),
+    ],
+)
+def test_an_infinite_loss_is_said_to_be_one(activation: str, loss: str, x: Any) -> None:
+    derivation = sg.explain(x, 0, activation=activation, loss=loss)
+    assert failures(derivation) == []
+    assert derivation.values["loss"] == np.inf
+    assert "Here it is infinite" in " ".join(derivation.text().split())
+
+
+def test_a_target_on_the_border_has_numbers() -> None:
+    """p = 1 and y = 1: the slope is -1/p, not 0/0."""
+    for loss in ("binary_cross_entropy", "sigmoid_focal"):
+        text = sg.explain([40.0, 0.0, -3.0], 0, activation="sigmoid", loss=loss).text()
+        assert "nan" not in text
+
+
+def test_a_measured_number_stands_beside_what_it_checks() -> None:
+    derivation = sg.explain([1.0, 2.0, 3.0], 2)
+    entry = derivation.steps[1].check[0]
+    assert entry.measured == pytest.approx(derivation.steps[3].numbers[0].columns[2].values[2])
+    assert "finite differences give 0.222695" in derivation.text()
+    assert derivation.steps[3].check[0].measured is None  # a matrix is no single number
+
+
 @pytest.mark.parametrize("T", [1e-3, 0.1, 30.0, 1e4])
 def test_temperatures_of_all_sizes(T: float) -> None:
     assert failures(sg.explain(np.array([0.3, -1.2, 0.9]) * T, 1, temperature=T)) == []
@@ -266,6 +325,23 @@ def test_fifty_digits_against_mpmath() -> None:
         text = derivation.text()
         for number in (*p, loss):
             assert mpmath.nstr(number, 50, strip_zeros=False) in text
+
+
+def test_options_of_fifty_digits_are_what_was_written() -> None:
+    """0.1 is a tenth, and 1 - 0.9 as well."""
+    with mpmath.workdps(80):
+        leaky = sg.explain([-3], activation="leaky_relu", digits=50)
+        bent = leaky.values["activation"][0]
+        assert mpmath.almosteq(bent, mpmath.mpf("-0.03"), rel_eps=mpmath.mpf(10) ** -70)
+        focal = sg.explain(
+            ["-1"], [0], activation="sigmoid", loss="sigmoid_focal", digits=50, alpha=0.9,
+            temperature=0.1,
+        )  # fmt: skip
+        p = 1 / (1 + mpmath.exp(10))
+        loss = -mpmath.mpf("0.1") * p**2 * mpmath.log(1 - p)
+        assert mpmath.almosteq(focal.values["loss"], loss, rel_eps=mpmath.mpf(10) ** -70)
+        smooth = sg.explain(["0", "0"], 0, digits=50, label_smoothing=0.1)
+        assert mpmath.almosteq(smooth.values["grad"][0], mpmath.mpf("-0.45"), abs_eps=1e-70)
 
 
 def test_text_decimals_and_fractions_are_exact() -> None:

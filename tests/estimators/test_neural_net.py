@@ -339,6 +339,19 @@ def test_partial_fit_learns_from_chunks_and_remembers(iris):
     assert 0 < np.abs(fitted.predict_proba(X) - before).max() < 0.5
 
 
+def test_a_chunk_that_diverged_does_not_spoil_the_next_ones(iris):
+    X, y = iris
+    model = small(optimizer="sgd", learning_rate=1e60, activation="identity", batch_size=16)
+    with pytest.warns(ConvergenceWarning, match="first bad layer"):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    model.network_.initialize(0)
+    model.set_params(learning_rate=0.01)
+    for _ in range(20):
+        model.partial_fit(X, y)
+    assert model.status_ is Status.FINISHED
+    assert model.score(X, y) > 0.95
+
+
 def test_partial_fit_refuses_what_it_cannot_know(iris):
     X, y = iris
     with pytest.raises(ValueError, match="classes must be passed on the first call"):

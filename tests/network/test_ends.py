@@ -26,6 +26,11 @@ REFUSED = [
     (["softmax"], "binary_cross_entropy", "cannot take"),
     ([], "binary_cross_entropy_probabilities", "sigmoid"),
     (["softmax"], "focal", "applied twice"),
+    (["softmax", "identity", "softmax"], "squared_error", "normalized twice"),
+    (["sigmoid", "softmax"], "categorical_cross_entropy", "yes or no of its own"),
+    (["sigmoid", "log_softmax"], "nll", "yes or no of its own"),
+    (["logsumexp"], "cross_entropy", "one number a row"),
+    (["logsumexp"], "squared_error", "one number a row"),
 ]
 
 
@@ -38,8 +43,29 @@ def test_pairs_that_make_no_sense(last, loss, reason):
 
 def test_dropout_after_softmax_leaves_no_probabilities():
     loss = function("categorical_cross_entropy")
-    with pytest.raises(ValueError, match="softmax"):
+    with pytest.raises(ValueError, match=r"Dropout after softmax.* end the network with softmax"):
         Sequential([Linear(5, 4), sg.softmax, Dropout(0.5)], loss=loss)
+
+
+def test_dropout_does_not_hide_a_softmax():
+    with pytest.raises(ValueError, match="applied twice"):
+        Sequential([Linear(5, 4), sg.softmax, Dropout(0.5)], loss=sg.cross_entropy)
+    with pytest.raises(ValueError, match="normalized twice"):
+        Sequential([Linear(5, 4), sg.softmax, Dropout(0.5), sg.softmax])
+
+
+@pytest.mark.parametrize("axis", [0, None, (0, 1)])
+def test_rows_of_a_batch_are_never_mixed(axis):
+    with pytest.raises(ValueError, match="mixes the rows of a batch"):
+        Activation(sg.softmax, axis=axis)
+    with pytest.raises(ValueError, match="mixes the rows of a batch"):
+        WithOptions(sg.cross_entropy, axis=axis)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_the_axis_of_units_may_be_named(axis):
+    net = Sequential([Linear(5, 4), Activation(sg.softmax, axis=axis)], dtype=float, seed=0)
+    np.testing.assert_allclose(net.forward(rows()).sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin", "sparsemax"])
@@ -49,9 +75,16 @@ def test_no_rows_of_one_unit(name, more):
         Sequential([Linear(5, 1), function(name), *more])
 
 
-def test_one_logit_is_no_choice():
+@pytest.mark.parametrize("loss", ["cross_entropy", "multiclass_hinge", "focal"])
+def test_one_logit_is_no_choice(loss):
     with pytest.raises(ValueError, match="binary_cross_entropy"):
-        Sequential([Linear(5, 1)], loss=sg.cross_entropy)
+        Sequential([Linear(5, 1)], loss=function(loss))
+
+
+def test_one_unit_with_a_target_a_row_says_how_to_shape_it():
+    net = Sequential([Linear(5, 1)], loss=function("binary_cross_entropy"))
+    with pytest.raises(ValueError, match=r"target\[:, None\]"):
+        net.value_and_grad(rows(), np.zeros(7))
 
 
 FUSED = [
@@ -99,6 +132,10 @@ def test_options_that_do_not_exist():
         WithOptions(sg.cross_entropy, delta=1.0)
     with pytest.raises(ValueError, match="no option 'slope'"):
         Activation(sg.softmax, slope=1.0)
+    with pytest.raises(ValueError, match="temperature=-1"):
+        Activation(sg.softmax, temperature=-1)
+    with pytest.raises(TypeError, match="negative_slope='a'"):
+        Activation(function("leaky_relu"), negative_slope="a")
     with pytest.raises(TypeError, match="a loss is one of"):
         WithOptions(np.mean)
     with pytest.raises(TypeError, match="differentiable function"):

@@ -270,19 +270,100 @@ def test_weights_of_rows_and_classes_count():
         np.testing.assert_allclose(net.vector, nets[0].vector, rtol=1e-11)
 
 
+@pytest.mark.parametrize("activation", ["relu", "gelu", "softmax"])
+@pytest.mark.parametrize("optimizer", [SGD(0.05), Adam(1e-3)])
+def test_memory_is_that_of_parameters_and_activations(activation, optimizer):
+    import tracemalloc
+
+    widths, batch = (784, 256, 128, 10), 128
+    layers = [
+        *(Linear(784, 256), getattr(sg, activation)),
+        *(Linear(256, 128), getattr(sg, activation), Linear(128, 10)),
+    ]
+    net = Sequential(layers, loss=sg.cross_entropy, seed=0)
+    rows = np.random.default_rng(0).random((4 * batch, 784), np.float32)
+    labels = np.arange(4 * batch) % 10
+    train(net.copy(), rows, labels, optimizer=optimizer, epochs=1, batch_size=batch)  # imports
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    result = train(net, rows, labels, optimizer=optimizer, epochs=2, batch_size=batch)
+    peak = tracemalloc.get_traced_memory()[1] - before + net.vector.nbytes
+    tracemalloc.stop()
+    vectors = 2 * net.vector.nbytes + sum(a.nbytes for a in result.memory.values())
+    outputs = [*widths[:-1], *([] if activation == "relu" else widths[1:-1]), widths[-1]]
+    assert peak < 1.2 * (vectors + 4 * batch * sum(outputs))
+
+
 # --- When it fails -------------------------------------------------------------------------------
 
 
 def test_an_exploding_loss_ends_with_good_weights():
     layers = [Linear(6, 8), sg.log_softmax, Linear(8, 8), sg.log_softmax, Linear(8, 3)]
-    net = Sequential(layers, loss=sg.cross_entropy, seed=0)
-    result = train(net, X, Y, optimizer=SGD(1e20), epochs=5, batch_size=32, seed=0)
+    net, until_then = (Sequential(layers, loss=sg.cross_entropy, seed=0) for _ in range(2))
+    options = {"optimizer": SGD(1e20), "epochs": 5, "batch_size": 32, "seed": 0}
+    weights, losses = [], []
+
+    def note(progress):
+        weights.append(until_then.vector.copy())
+        losses.append(progress.batch_loss)
+
+    train(until_then, X, Y, **options, on_step=note)
+    result = train(net, X, Y, **options)
     assert result.status is Status.NOT_FINITE
-    assert "epoch 1, batch" in result.message
+    assert f"epoch 1, batch {len(losses) + 1}" in result.message
     assert "layer" in result.message
     assert "step size" in result.message
-    assert np.isfinite(net.vector).all()
-    assert np.isfinite(net.evaluate(X, Y)[0])
+    assert np.isfinite(losses).all()
+    good = weights[-2] if len(weights) > 1 else Sequential(layers, seed=0).vector
+    assert np.array_equal(net.vector, good), "not the weights before the step that spoilt it"
+
+
+@pytest.mark.parametrize("optimizer", [SGD(1e25, momentum=0.9), Adam(1e25), SGD(1e25)])
+def test_a_bad_end_of_an_epoch_goes_one_step_back(optimizer):
+    """The last step of all spoils the weights: no later loss is there to show it."""
+    net, start = (Sequential([Linear(6, 3)], loss=sg.cross_entropy, seed=0) for _ in range(2))
+    result = train(
+        net, X[:64], Y[:64], optimizer=optimizer, epochs=1, batch_size=64,
+        validation=(1e30 * X, Y),
+    )  # fmt: skip
+    assert result.status is Status.NOT_FINITE
+    assert "validation loss became nan after epoch 1: the first bad layer is" in result.message
+    assert np.array_equal(net.vector, start.vector)
+
+
+def test_statistics_of_a_bad_batch_are_forgotten():
+    bad = X.copy()
+    bad[64 + 3, 2] = np.inf
+    net, short = network(), network()
+    train(net, bad, Y, epochs=1, shuffle=False, batch_size=64, seed=0)
+    train(short, X[:64], Y[:64], epochs=1, shuffle=False, batch_size=64, seed=0)
+    for name, own, wanted in zip(
+        net.statistic_names, net.statistics, short.statistics, strict=True
+    ):
+        assert np.array_equal(own, wanted), name
+
+
+def test_validation_rows_are_checked_before_the_first_step():
+    net = network()
+    before = net.vector.copy()
+    for rows, labels, match in (
+        (X[:, :5], Y, r"validation: X has shape"),
+        (X, Y + 1, r"validation: target holds 3"),
+        (X, Y[:-1], "validation: .*301 rows"),
+        (X[:0], Y[:0], "validation: .*no rows"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            train(net, X, Y, epochs=1, validation=(rows, labels), **OPTIONS)
+    assert np.array_equal(net.vector, before)
+
+
+def test_a_bad_validation_row_is_named():
+    bad = X.copy()
+    bad[200, 3] = np.nan
+    result = train(network(), X, Y, epochs=2, validation=(bad, Y), **OPTIONS)
+    assert result.status is Status.NOT_FINITE
+    assert "validation loss became nan after epoch 1: row 200" in result.message
+    assert "nan in feature 3" in result.message
 
 
 def test_a_bad_row_is_named():

@@ -186,12 +186,12 @@ def test_vectors_that_do_not_fit():
     with pytest.raises(ValueError, match="gradient is float32"):
         optimizer.step(w, np.zeros(8, np.float32), state)
     with pytest.raises(ValueError, match="share memory"):
-        _native.sgd_step(w[:4], w[2:6], None, 0.1, 0.0, False, 0.0, 1.0)
+        _native.sgd_step(w[:4], w[2:6], None, 0.1, 0.0, False, 0.0, 1.0, False)
     with pytest.raises(TypeError, match="contiguous"):
-        _native.sgd_step(np.zeros(16)[::2], w, None, 0.1, 0.0, False, 0.0, 1.0)
+        _native.sgd_step(np.zeros(16)[::2], w, None, 0.1, 0.0, False, 0.0, 1.0, False)
     frozen = np.zeros(8)
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        _native.sgd_step(frozen, w, None, 0.1, 0.0, False, 0.0, 1.0)
+        _native.sgd_step(frozen, w, None, 0.1, 0.0, False, 0.0, 1.0, False)
     with pytest.raises(TypeError, match="not an array"):
-        _native.adam_step(w, [0.0], w, w, 0.1, 1.0, 0.9, 0.99, 1e-8, 0.0, 1.0, 1.0)
+        _native.adam_step(w, [0.0], w, w, 0.1, 1.0, 0.9, 0.99, 1e-8, 0.0, 1.0, 1.0, False)

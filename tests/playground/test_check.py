@@ -261,3 +261,20 @@ def test_numbers_as_people_paste_them(page: Any) -> None:
     for text in PASTED:
         values = page.evaluate("text => softgrad.parseRows(text).flat().map(n => n.value)", text)
         assert values == [-0.2447, 0.09, 0.1, -1.5e-05], text
+
+
+def test_what_is_left_unfinished_is_named(page: Any) -> None:
+    """No mistakes of the catalogue, but what people take for the gradient on their way to it."""
+    go(page, address(X[:1], Y[:1]))
+    p, y = P[0], HOT[0]
+    loss = -np.log(p[Y[0]])
+    for numbers, words in (
+        (p, "y has not been subtracted"),
+        (-y / p, "the Jacobian of softmax is still to be multiplied"),
+        (2 * through(E)[0], "squared loss"),
+        (loss / np.log(2), "Bits in place of nats"),
+        (loss / np.log(10), "log₁₀"),
+    ):
+        diagnose(page, numbers)
+        assert words in page.locator(".diagnosis .finding").inner_text()
+        assert page.locator(".diagnosis .finding").count() == 1

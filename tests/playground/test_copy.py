@@ -64,8 +64,10 @@ def test_the_code_runs_and_agrees(page: Any, language: str) -> None:
         found = scope["loss"].detach() if language == "pytorch" else scope["loss"]
         np.testing.assert_allclose(float(found), loss, rtol=1e-12)
         np.testing.assert_allclose(np.asarray(scope["grad"]), grad, rtol=1e-11, atol=1e-15)
+        shape = {key: options[key] for key in ("temperature", "where") if key in options}
+        p = scope["p"].detach() if language == "pytorch" else scope["p"]
+        np.testing.assert_allclose(np.asarray(p), sg.softmax(X, **shape), rtol=1e-12, atol=1e-15)
         if language in ("numpy", "softgrad"):
-            shape = {key: options[key] for key in ("temperature", "where") if key in options}
             jacobian = sg.softmax.jacobian(X, **shape)
             np.testing.assert_allclose(scope["jacobian"], jacobian, rtol=1e-11, atol=1e-15)
 
@@ -76,6 +78,9 @@ def test_latex(page: Any, tmp_path: Path) -> None:
         for where, _, _ in CASES.values()
         for row in (0, 1)
     ]
+    assert "2 \\\\ 1 \\\\ 0.1 \\\\ -1" in texts[0]  # logits as they were typed
+    twenty = ",".join(str(k / 4 - 2) for k in range(20))  # wider than a matrix of LaTeX may be
+    texts += [code(page, f"x={twenty}&y=3{more}", "latex") for more in ("", "&temperature=2")]
     p, grad = sg.softmax(X[0]), sg.cross_entropy.grad(X[0], 0)
     for values in (p, grad):
         assert " \\\\ ".join(f"{v:.4f}" for v in values) in texts[0]

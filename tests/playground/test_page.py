@@ -114,6 +114,23 @@ def test_the_address_holds_everything(open_page: Callable[..., Any]) -> None:
     )
 
 
+def test_an_address_that_is_set_is_not_overwritten(page: Any) -> None:
+    """By one that was about to be saved for an earlier change."""
+    page.evaluate(
+        """async () => {
+            const box = document.querySelector(".number.logit");
+            box.value = "7";
+            box.dispatchEvent(new Event("input"));
+            await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+            location.hash = "x=1,2,3&y=1";
+            document.getElementById("share").click();  // saves at once, before hashchange
+        }"""
+    )
+    settle(page)
+    assert state(page)["logits"] == [[1, 2, 3]]
+    assert state(page)["index"] == [1]
+
+
 def test_share_copies_the_address(open_page: Callable[..., Any]) -> None:
     page = open_page(permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("textbox", name="Logit of class 0").fill("7")
@@ -167,6 +184,9 @@ def test_everything_has_a_name(open_page: Callable[..., Any]) -> None:
 
 def test_the_whole_page_by_keyboard(page: Any) -> None:
     page.locator("#tab-explore").focus()
+    page.keyboard.press("End")
+    assert state(page)["view"] == "train"
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     assert state(page)["view"] == "break"
     assert page.evaluate("document.activeElement.id") == "tab-break"
@@ -198,6 +218,24 @@ def test_narrow_screens_do_not_scroll_sideways(open_page: Callable[..., Any], wi
         page.locator(f"#tab-{view}").click()
         settle(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+@pytest.mark.parametrize("width", [320, 375, 430])
+def test_all_tabs_fit_on_a_phone(open_page: Callable[..., Any], width: int) -> None:
+    page = open_page(viewport={"width": width, "height": 800})
+    room, needed = page.evaluate(
+        "(tabs => [tabs.clientWidth, tabs.scrollWidth])(document.getElementById('tabs'))"
+    )
+    assert needed <= room
+
+
+def test_only_one_voice_speaks_of_a_change(page: Any) -> None:
+    """What changes with every logit is no live region: a screen reader would never be done."""
+    voices = page.locator("main :is([aria-live], output, [role=status], [role=alert]):visible")
+    assert voices.evaluate_all("nodes => nodes.map(node => node.textContent).join('')") == ""
+    page.get_by_role("slider", name="Logit of class 0").press("ArrowRight")
+    page.locator("#live", has_text="Class 0: logit 2.1, probability").wait_for(state="attached")
+    assert voices.evaluate_all("nodes => nodes.map(node => node.textContent).join('')") == ""
 
 
 def test_light_and_dark(open_page: Callable[..., Any]) -> None:

@@ -51,12 +51,36 @@ def test_every_symbol_of_the_formula_is_bound_to_its_number(page: Any) -> None:
     assert page.locator("#formula .numeric .lit").first.inner_text() == "0.6381"
 
 
+def test_the_loss_is_written_out(page: Any) -> None:
+    """From p where its digits are seen, else as it is computed."""
+    line = page.locator("#formula .numeric").nth(2)
+    for where, text in {
+        "x=2,1,0.1,-1&y=0": "0.4493=−log 0.6381",
+        "x=2,1,0.1,-1&q=0.7,0.3,0,0": "0.7493=−0.7log 0.6381−0.3log 0.2347",
+        "x=40,0,-3&y=0": f"4.46e−18=−(−4.46e−18)as log(1 + {4.46e-18})",
+        "x=40,0,-3&y=1": "40=−(−40)as z − m − log Σ",
+    }.items():
+        go(page, where)
+        shown = "".join(line.inner_text().split())
+        assert shown.startswith("".join(text.replace("-", "−").split())), shown
+
+
+def test_cards_outside_of_the_window_follow(open_page: Callable[..., Any]) -> None:
+    """They are drawn a frame later than the others, and not at all while a logit is dragged."""
+    page = open_page(viewport={"width": 1280, "height": 420})
+    page.get_by_role("textbox", name="Logit of class 0").fill("3.5")
+    settle(page)
+    nats = sg.cross_entropy([[3.5, 1.0, 0.1, -1.0]], [0])
+    assert page.evaluate("document.querySelector('#loss .lead b').textContent") == f"{nats:.6f}"
+    share = float(sg.sigmoid(2.5))
+    assert f"{share:.4f}" in page.evaluate("document.querySelector('#sigmoid').textContent")
+
+
 def test_jacobian(page: Any) -> None:
     cells = page.locator(".heat td[data-i]")
     shown = np.array([number(text) for text in cells.all_inner_texts()]).reshape(4, 4)
     np.testing.assert_array_equal(shown, sg.softmax.jacobian(X).round(3))
-    for text in page.locator(".heat td.sum").all_inner_texts():
-        assert abs(number(text)) < 1e-15
+    assert page.locator(".heat td.sum").all_inner_texts() == ["0"] * 4
     detail = page.locator(".cell-detail")
     cells.nth(6).hover()
     settle(page)

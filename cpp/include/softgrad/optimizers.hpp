@@ -1,4 +1,5 @@
-// One step of an optimiser over vectors, number by number: every vector is read and written once.
+// One step of an optimiser over vectors, number by number: every vector is read and written once
+// (the gradient is written where it makes room for the weights as they were).
 //
 // All operations are correctly rounded, so that a number's bits depend on its own inputs only. NaN
 // and infinities take the course of the formulas. The vectors are n numbers each and do not
@@ -46,12 +47,13 @@ SOFTGRAD_INLINE void each16(long n, const Body& body) {
 
 // d = scale g + decay w;  b = momentum b + d;  w -= size b, or size (d + momentum b) for Nesterov.
 template <bool has_velocity, class T>
-SOFTGRAD_INLINE void sgd_step(T* w, const T* g, T* velocity, long n, const SgdStep& step) {
+SOFTGRAD_INLINE void sgd_step(T* w, T* g, T* velocity, long n, const SgdStep& step) {
   const auto size = splat(T(-step.size)), momentum = splat(T(step.momentum));
   const auto decay = splat(T(step.decay)), scale = splat(T(step.scale));
   each16<T>(n, [&](auto load, auto store) {
     Lanes<T> x = load(w), d = load(g), b;
     if constexpr (has_velocity) b = load(velocity);
+    if (step.keep) store(g, x);
     for (int k = 0; k < registers<T>; k++) {
       d.v[k] *= scale;
       if (step.decay != 0) d.v[k] = fma(decay, x.v[k], d.v[k]);
@@ -66,7 +68,7 @@ SOFTGRAD_INLINE void sgd_step(T* w, const T* g, T* velocity, long n, const SgdSt
   });
 }
 template <class T>
-void sgd(T* w, const T* g, T* velocity, long n, const SgdStep& step) {
+void sgd(T* w, T* g, T* velocity, long n, const SgdStep& step) {
   if (velocity)
     sgd_step<true>(w, g, velocity, n, step);
   else
@@ -76,7 +78,7 @@ void sgd(T* w, const T* g, T* velocity, long n, const SgdStep& step) {
 // d = scale g + decay w;  m += (1 - beta1) (d - m);  v = beta2 v + (1 - beta2) d^2;
 // w = shrink w - size m / (inverse_root sqrt(v) + epsilon).
 template <class T>
-void adam(T* w, const T* g, T* m, T* v, long n, const AdamStep& step) {
+void adam(T* w, T* g, T* m, T* v, long n, const AdamStep& step) {
   const auto size = splat(T(-step.size)), inverse_root = splat(T(step.inverse_root));
   const auto first = splat(T(1 - step.beta1)), beta2 = splat(T(step.beta2));
   const auto second = splat(T(1 - step.beta2)), epsilon = splat(T(step.epsilon));
@@ -84,6 +86,7 @@ void adam(T* w, const T* g, T* m, T* v, long n, const AdamStep& step) {
   const auto scale = splat(T(step.scale));
   each16<T>(n, [&](auto load, auto store) {
     Lanes<T> x = load(w), d = load(g), mean = load(m), square = load(v);
+    if (step.keep) store(g, x);
     for (int k = 0; k < registers<T>; k++) {
       d.v[k] *= scale;
       if (step.decay != 0) d.v[k] = fma(decay, x.v[k], d.v[k]);

@@ -35,10 +35,10 @@ def read_npz(path: Path, target: str | None = None, *, labelled: bool = True) ->
         raise DataError(
             f"{name} is damaged or not an NPZ file. Write it again with savez."
         ) from None
-    except ValueError as error:
+    except ValueError:  # what allow_pickle=False refuses
         raise DataError(
-            f"{name} cannot be read without running code: {error}"
-            " Save arrays of numbers or text, not of Python objects."
+            f"{name} holds Python objects, which cannot be read without running code."
+            " Save numbers, or text as y.astype(str)."
         ) from None
     rows, image_shape, unit = as_rows(X, name)
     check_numbers(rows, name)

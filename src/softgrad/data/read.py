@@ -9,6 +9,7 @@ from pathlib import Path
 
 from softgrad.data.dataset import DataError, Dataset
 from softgrad.data.digits import read_digits
+from softgrad.data.foreign import refuse_foreign
 from softgrad.data.idx import is_idx, read_idx
 from softgrad.data.npz import read_npz
 from softgrad.data.parquet import is_parquet, read_parquet, read_parquet_texts
@@ -38,10 +39,15 @@ def read_labelled(
         raise DataError("--text takes one column and leaves out all others. Omit --drop.")
     if source == "digits" and not Path(source).exists():
         _only_for_tables(text, "digits")
-        return read_digits()
+        digits = read_digits()
+        _labels_are_known("'digits'", None if target == digits.target_name else target, drop)
+        if labels is not None:
+            raise DataError("'digits' has its labels. Omit --labels.")
+        return digits
     path = existing(source)
     if is_idx(path):
         _only_for_tables(text, path.name)
+        _labels_are_known(path.name, target, drop)
         if labels is None:
             raise DataError(f"{path.name} holds no labels. Add --labels with its file of labels.")
         return read_idx(path, existing(labels))
@@ -49,11 +55,11 @@ def read_labelled(
         raise DataError("--labels belongs to IDX files. Name the column of labels with --target.")
     if is_svmlight(path):
         _only_for_tables(text, path.name)
-        if target is not None or drop:
-            raise DataError(f"{path.name} has its labels in front. Omit --target and --drop.")
+        _labels_are_known(path.name, target, drop)
         return read_svmlight(path)
     if is_npz(path):
         _only_for_tables(text, path.name)
+        _labels_are_known(path.name, None, drop)
         return read_npz(path, target)
     if target is None:
         raise DataError(f"Which column of {path.name} holds the classes? Add --target COLUMN.")
@@ -112,9 +118,18 @@ def _only_for_tables(text: str | None, name: str) -> None:
         raise DataError(f"{name} has no column of text. Give a CSV or Parquet file with {text!r}.")
 
 
+def _labels_are_known(name: str, target: str | None, drop: Sequence[str]) -> None:
+    """Refuse options that name columns where there are none to choose from."""
+    given = [o for o, value in (("--target", target), ("--drop", drop)) if value]
+    if given:
+        raise DataError(f"{name} is no table of named columns. Omit {' and '.join(given)}.")
+
+
 def existing(source: str | Path) -> Path:
-    """The path of a file that is there and not empty."""
+    """The path of a file that is there, not empty, and not of a kind that is never read."""
     path = Path(source)
+    if not str(source):
+        raise DataError("There is no file: the name is empty. Check the command.")
     if not path.exists():
         raise DataError(
             f"There is no file {str(source)!r}. Check the name and the folder"
@@ -126,6 +141,7 @@ def existing(source: str | Path) -> Path:
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path.name} is empty. Copy or export it again.")
+    refuse_foreign(path)
     return path
 
 

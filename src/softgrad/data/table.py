@@ -13,12 +13,14 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.data.cells import is_missing, is_number, refuse_cell
+from softgrad.data.compressed import DAMAGED, opened
 from softgrad.data.dataset import DataError, Dataset, check_numbers
 from softgrad.data.labels import parse_labels
+from softgrad.data.names import no_such_name
 
 _DELIMITERS = ",;\t|"
 _ROWS_AT_A_TIME = 2048
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 
 def read_csv(
@@ -34,8 +36,7 @@ def read_csv(
     """
     name = path.name
     with _readable(path) as file:
-        lines = _Lines(file)
-        head, rows = _head(lines, name)
+        head, rows = _head(_Lines(file), name, target, [*drop, *(columns or ())])
         header = head.names
         layout = Layout(name, header, head.has_header, target, columns, drop)
         X, texts = _parse(rows, layout)
@@ -63,7 +64,7 @@ def read_csv_texts(
     """
     name = path.name
     with _readable(path) as file:
-        head, rows = _head(_Lines(file), name)
+        head, rows = _head(_Lines(file), name, target, [text])
         layout = Layout(name, head.names, head.has_header, target, None, (), None, text, option)
         assert layout.text is not None
         texts: list[str] = []
@@ -103,10 +104,10 @@ class Head:
     lines: int
 
 
-def csv_head(path: Path) -> Head:
-    """The names of the columns, for a reader of its own."""
+def csv_head(path: Path, target: str | None = None, named: Sequence[str] = ()) -> Head:
+    """The names of the columns, for a reader of its own; target and other columns as wanted."""
     with _readable(path) as file:
-        return _head(_Lines(file), path.name)[0]
+        return _head(_Lines(file), path.name, target, named)[0]
 
 
 class Layout:
@@ -136,6 +137,8 @@ class Layout:
         if self.text is not None and self.text == self.target:
             raise DataError(f"{name}: --text and --target both name {text!r}. Choose two columns.")
         dropped = {self.position(column, "--drop") for column in drop}
+        if self.target in dropped:
+            raise DataError(f"{name}: --drop and --target both name {target!r}. Omit the --drop.")
         if columns is None:
             taken = dropped | {self.target, self.weight}
             self.indices = [i for i in range(len(header)) if i not in taken]
@@ -155,25 +158,35 @@ class Layout:
                 return number - 1
             if -count <= number <= -1:
                 return count + number
-        shown = ", ".join(self.header[:8]) + (f", ... ({count} in all)" if count > 8 else "")
         if option is None:
             raise DataError(
                 f"{self.name} lacks the column {column!r}, which the model was trained on."
-                f" It has: {shown}."
+                f" It has: {', '.join(self.header[:8])}{', ...' if count > 8 else ''}."
             )
-        raise DataError(f"{self.name} has no column {column!r}. Choose {option} from: {shown}.")
+        unnamed = (
+            "" if self.has_header else " Its first line holds values, so columns are numbered."
+        )
+        raise DataError(
+            f"{self.name} has no column {column!r}.{unnamed}"
+            f" {no_such_name(column, self.header, option)}"
+        )
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[IO[str]]:
     """The file as text; what is wrong with it as text or as CSV ends as a :class:`DataError`."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened(path) as file:
             yield file
     except UnicodeDecodeError:
         raise DataError(
             f"{path.name} is not a text file in UTF-8. Save it as CSV in UTF-8;"
             " NPZ and IDX files are recognised by their names."
+        ) from None
+    except DAMAGED:
+        raise DataError(
+            f"{path.name} is truncated or damaged inside its compression."
+            " Copy or compress it again."
         ) from None
     except csv.Error as error:
         raise DataError(
@@ -202,17 +215,45 @@ class _Lines:
                 yield self._reader.line_num, [cell.strip() for cell in cells]
 
 
-def _head(lines: _Lines, name: str) -> tuple[Head, Iterator[tuple[int, list[str]]]]:
+def _head(
+    lines: _Lines, name: str, target: str | None, named: Sequence[str]
+) -> tuple[Head, Iterator[tuple[int, list[str]]]]:
     """The names, and the rows after them."""
     rows = iter(lines)
     first = next(rows, None)
     if first is None:
         raise DataError(f"{name} is empty. Give a CSV file with one row for each example.")
+    second = next(rows, None)
+    rest = rows if second is None else _chain(second, rows)
     line, cells = first
-    if not all(_is_number(cell) for cell in cells):
-        return Head(cells, True, lines.delimiter, lines.blank + line), rows
+    if _are_names(cells, None if second is None else second[1], target, named):
+        return Head(cells, True, lines.delimiter, lines.blank + line), rest
     names = [str(i + 1) for i in range(len(cells))]
-    return Head(names, False, lines.delimiter, lines.blank), _chain(first, rows)
+    return Head(names, False, lines.delimiter, lines.blank), _chain(first, rest)
+
+
+def _are_names(
+    cells: list[str], below: list[str] | None, target: str | None, named: Sequence[str]
+) -> bool:
+    """Whether the first line holds names of columns.
+
+    Names may be numbers, such as years, and values may be text, such as the classes. Where a line
+    has both, a text above a number is a name; else it is names if the user calls columns so.
+    """
+    numbers = [is_number(cell) for cell in cells]
+    if not any(numbers):
+        return True
+    if all(numbers):
+        return False
+    if below is not None and any(
+        not (number or is_missing(cell)) and is_number(under)
+        for cell, number, under in zip(cells, numbers, below, strict=False)
+    ):
+        return True
+    if target is not None and target in cells and not is_number(target):
+        return True
+    wanted = [*named, *([] if target is None else [target])]
+    return bool(wanted) and all(name in cells for name in wanted)
 
 
 def _parse(
@@ -244,28 +285,12 @@ def _check_width(line: int, cells: list[str], layout: Layout) -> None:
 
 
 def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataError:
-    line, index, text = next(
-        (line, i, cells[i])
-        for line, cells in batch
-        for i in layout.indices
-        if not _is_number(cells[i])
+    line, index = next(
+        (line, i) for line, cells in batch for i in layout.indices if not is_number(cells[i])
     )
-    where = f"{layout.name}: line {line}, column {layout.header[index]!r}"
-    if text.lower() in _MISSING:
-        return DataError(f"{where} has no value. Remove the line or fill in a number.")
-    return DataError(
-        f"{where} holds {text!r}, which is not a number."
-        f" Encode the column as numbers, or leave it out with --drop {layout.header[index]!r}"
-        " (for a column of sentences: --text)."
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    columns = {layout.header[i]: [cells[i] for _, cells in batch] for i in layout.indices}
+    text = next(cells[index] for number, cells in batch if number == line)
+    return refuse_cell(f"{layout.name}: line {line}", layout.header[index], text, columns)
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

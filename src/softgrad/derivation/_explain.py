@@ -79,7 +79,8 @@ def explain(
         The row of a batch that is worked step by step.
     digits : int, optional
         So many significant digits (7 to 500), computed with mpmath by the formulas shown. By
-        default float64 by the functions of the library, of which 6 digits are shown.
+        default float64 by the functions of the library, of which 6 digits are shown. Temperature,
+        smoothing and options count as they are written: 0.1 is a tenth.
     **options
         Options of the activation or the loss that are one number, such as ``negative_slope``,
         ``delta`` or ``gamma``.
@@ -126,7 +127,7 @@ def explain(
     arithmetic = arithmetic_of(digits)
     x = logits_of(logits, arithmetic)
     _checks.temperature(float(temperature) if arithmetic.exact else temperature)
-    T = arithmetic.number(temperature)
+    T = arithmetic.option(temperature)
     rows = np.atleast_2d(x)
     kind = ExactPair if arithmetic.exact else LibraryPair
     teacher = options.pop("teacher", None)

@@ -43,7 +43,13 @@ def logits_of(logits: ArrayLike, arithmetic: Arithmetic) -> Array:
             "with at least one class and one row."
         )
     if not finite:
-        raise OptionError("logits holds NaN or infinity; a derivation needs finite numbers.")
+        at, value = next((at, v) for at, v in np.ndenumerate(x) if not is_finite(v))
+        where = ", ".join(map(str, at))
+        hint = " Leave a masked class out: its probability is 0, and so is its gradient."
+        raise OptionError(
+            f"logits holds {float(value)} at [{where}]; a derivation needs finite numbers."
+            + (hint if value == -np.inf else "")
+        )
     return x
 
 
@@ -56,6 +62,8 @@ def target_of(
     C, rows = x.shape[-1], x.shape[:-1]
     accepted = pair.loss_function.targets
     given = np.asarray(target)
+    if arithmetic.exact and given.dtype.kind == "U":  # digits as they were typed, as in the logits
+        given = given.astype(object)
     same = given.shape == x.shape
     if given.dtype.kind in "iu" and not same:
         lone = C == 1 and "indices" not in accepted and given.shape == rows
@@ -88,7 +96,7 @@ def target_of(
 
 def smoothed(y: Array, eps: float, pair: Pair) -> Array:
     """(1 - eps) y + eps / K, for the losses that know this option."""
-    eps = pair.arithmetic.number(_checks.label_smoothing(eps))
+    eps = pair.arithmetic.option(_checks.label_smoothing(eps))
     if not eps:
         return y
     if "label_smoothing" not in pair.loss_function.options:

@@ -30,6 +30,10 @@ class Arithmetic:
     def number(self, value: Any) -> Any:
         return float(value)
 
+    def option(self, value: Any) -> Any:
+        """A number that stands for what was written: 0.1 is a tenth, not the float next to it."""
+        return self.number(repr(value) if self.exact and isinstance(value, float) else value)
+
     def array(self, values: Any) -> Array:
         """Numbers of this kind in the shape of ``values``."""
         return np.asarray(values, dtype=np.float64)

@@ -17,7 +17,14 @@ from softgrad._typing import Array
 from softgrad.derivation.expression import code, names
 from softgrad.derivation.formulas import Elementwise
 from softgrad.derivation.pair import Pair
-from softgrad.derivation.spelling import HELPERS, IMPORTS, MODULE, SPELLED, STABLE
+from softgrad.derivation.spelling import (
+    HELPERS,
+    IMPORTS,
+    MODULE,
+    SPELLED,
+    STABLE,
+    STABLE_SLOPES,
+)
 
 LIBRARIES = ("numpy", "torch", "jax")
 _LONGEST = 88  # columns of a line
@@ -74,8 +81,9 @@ def loss_name(pair: Pair, name: str) -> str:
 
 
 def _wrapped(name: str, form: str, rows: Array, comment: str) -> str:
-    if rows.size <= 6:
-        return f"{name} = {form.format(rows.tolist())}  # {comment}"
+    line = f"{name} = {form.format(rows.tolist())}  # {comment}"
+    if len(line) <= _LONGEST:
+        return line
     lines = ["["]
     for row in rows.tolist():
         text = f"[{', '.join(map(repr, row))}],"
@@ -203,7 +211,8 @@ class _Writer:
         s = self.pair.symbol
         yield f"by_value = ({slope}) / len(x)  # dL/d{s}"
         if isinstance(formula, Elementwise):
-            own = self.expression(formula.slope, x="z", a=s)
+            slope = STABLE_SLOPES.get(self.pair.activation_name, formula.slope)
+            own = self.expression(slope, x="z", a=s)
             yield f"grad = by_value * ({own}) / T"
         else:
             yield from self._let(formula.parts, a=s)

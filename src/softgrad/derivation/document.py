@@ -39,7 +39,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Check:
-    """A claim compared with a measurement. ``difference`` is None where nothing was measured."""
+    """A claim compared with a measurement. ``difference`` is None where nothing was measured.
+
+    ``measured`` is what finite differences gave, where the claim is a single number.
+    """
 
     what: str
     difference: Any
@@ -47,6 +50,7 @@ class Check:
     passed: bool
     note: str = ""
     method: str = "finite differences"
+    measured: Any = None
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,9 @@ class Derivation:
         return self.text()
 
     def __repr__(self) -> str:
-        checks = [check for step in self.steps for check in step.check]
-        agree = sum(check.passed for check in checks)
-        return f"<{self.title}: {len(self.steps)} steps, {agree} of {len(checks)} checks agree>"
+        from softgrad.derivation.render.parts import verdict
+
+        return f"<{self.title}: {len(self.steps)} steps, {verdict(self).rstrip('.')}>"
 
 
 def shown(count: int, keep: set[int], limit: int = LONGEST) -> list[int | None]:

@@ -98,6 +98,10 @@ class _Latex:
             last = isinstance(right, ast.Call) and ast.unparse(right.func) == "sum"
             tight = _SUM if sign == "+" or last else _NEGATIVE + 1
             return f"{self.text(left, _SUM)} {sign} {self.text(right, tight)}", _SUM
+        if isinstance(node.op, ast.Mult) and isinstance(left, ast.UnaryOp):
+            # -a b needs no brackets around its first factor
+            product = ast.BinOp(left.operand, node.op, right)
+            return f"-{self.text(product, _NEGATIVE)}", _NEGATIVE
         if isinstance(node.op, ast.Mult):
             a, b = self.text(left, _PRODUCT), self.text(right, _PRODUCT)
             dot = r" \cdot " if b[0].isdigit() or b.startswith(r"\frac{1}") else r" \, "

@@ -41,7 +41,8 @@ class LossFormula:
 
     ``of_p`` and ``slope_of_p`` are the same loss by the probabilities that its link gives, and
     ``cancelled`` is what their chain rule leaves: an expression, and in ``shortest`` the same for
-    targets that sum to 1. ``derived`` are constants that follow from options.
+    targets that sum to 1; ``multiplied`` is the line before it. ``derived`` are constants that
+    follow from options.
 
     ``factor`` multiplies what the library's function returns: a loss with a temperature of its own
     is given z = x / T, and has its factor T^2 from here.
@@ -55,6 +56,7 @@ class LossFormula:
     slope_of_p: str = ""
     cancelled: str = ""
     shortest: str = ""
+    multiplied: str = ""
     derived: dict[str, str] = field(default_factory=dict)
     factor: str = "1"
     fixed: dict[str, str] = field(default_factory=dict)
@@ -146,8 +148,9 @@ LOSSES: dict[str, LossFormula] = {
         "sigmoid(a) - y",
         link="sigmoid",
         of_p="-sum(xlogy(y, p) + xlogy(1 - y, 1 - p))",
-        slope_of_p="(p - y) / (p * (1 - p))",
+        slope_of_p="ratio(1 - y, 1 - p) - ratio(y, p)",
         cancelled="p - y",
+        multiplied="(1 - y) * p - y * (1 - p)",
     ),
     "binary_cross_entropy_probabilities": LossFormula(
         "-sum(xlogy(y, a) + xlogy(1 - y, 1 - a))", "ratio(1 - y, 1 - a) - ratio(y, a)"
@@ -157,7 +160,7 @@ LOSSES: dict[str, LossFormula] = {
         "p * sum(w) - w",
         let={
             "p": "softmax(a)",
-            "w": "y * (1 - p)**(gamma - 1) * (1 - p - gamma * p * log(p))",
+            "w": "y * (1 - p)**(gamma - 1) * (1 - p - gamma * xlogy(p, p))",
         },
         link="softmax",
         of_p="-sum((1 - p)**gamma * xlogy(y, p))",
@@ -172,8 +175,10 @@ LOSSES: dict[str, LossFormula] = {
         link="sigmoid",
         of_p="-alpha * sum((1 - p)**gamma * xlogy(y, p))"
         " - beta * sum(p**gamma * xlogy(1 - y, 1 - p))",
-        slope_of_p="alpha * y * (gamma * (1 - p)**(gamma - 1) * log(p) - (1 - p)**gamma / p)"
-        " + beta * (1 - y) * (p**gamma / (1 - p) - gamma * p**(gamma - 1) * log(1 - p))",
+        slope_of_p="alpha * (gamma * (1 - p)**(gamma - 1) * xlogy(y, p)"
+        " - (1 - p)**gamma * ratio(y, p))"
+        " + beta * (p**gamma * ratio(1 - y, 1 - p)"
+        " - gamma * p**(gamma - 1) * xlogy(1 - y, 1 - p))",
         derived={"beta": "1 - alpha"},
     ),
     "squared_error": LossFormula("sum((a - y)**2)", "2 * (a - y)"),

@@ -44,11 +44,11 @@ class LibraryPair(Pair):
         return self.factor * call(a, self._target(y), *more, reduction="sum", **options)
 
     def loss(self, z: Array, y: Array) -> Any:
-        return self._of("", z if self.fused else self.activation(z), y)
+        return self._of("", z, y) if self.fused else self.loss_of(self.activation(z), y)
 
     def loss_of(self, a: Array, y: Array) -> Any:
         if not self.fused:
-            return self._of("", a, y)
+            return self._of("", a, y) if self._in_domain(a) else np.nan
         assert self.loss_formula is not None
         return self._of_p(self.loss_formula.of_p, a, y)[..., 0]
 
@@ -58,6 +58,11 @@ class LibraryPair(Pair):
         assert self.loss_formula is not None
         return np.asarray(self._of_p(self.loss_formula.slope_of_p, a, y)) + np.zeros_like(a)
 
+    def _in_domain(self, a: Array) -> bool:
+        """Whether the loss takes these values: a step for a difference may lead out of 0..1."""
+        takes = getattr(self.loss_function, "takes", "")
+        return takes != "probabilities" or bool(np.all((a >= 0) & (a <= 1)))
+
     def _of_p(self, source: str, p: Array, y: Array) -> Any:
         with np.errstate(all="ignore"):
             return self.expression(source, {"p": p, "y": y}, {}, of_loss=True)
@@ -66,7 +71,17 @@ class LibraryPair(Pair):
         if self.fused:
             return np.asarray(self._of("grad", z, y))
         a = self.activation(z)
+        if not self._in_domain(a):
+            return np.full(len(z), np.nan)
         return np.asarray(self.function.vjp(z, self._of("grad", a, y), **self.activation_options))
+
+    def rounded_gradient(self, z: Array, y: Array) -> Any:
+        if self.fused:
+            return 0
+        a = self.activation(z)
+        g = self._of("grad", a, y)
+        felt = np.abs(self._of("hvp", a, y, np.abs(a))) + np.abs(g)
+        return np.max(np.abs(self.jacobian(z)).T @ felt)
 
     def hessian(self, z: Array, y: Array) -> Array:
         if self.fused:

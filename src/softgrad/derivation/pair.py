@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from softgrad._typing import Array
 from softgrad.derivation.arithmetic import Arithmetic
@@ -80,7 +83,7 @@ class Pair(ABC):
             used = self.loss_names()
             chosen = _defaults(self.loss_function, used, self.loss_options)
             derived = self.loss_formula.derived.items()
-            chosen |= {k: _derived(source, chosen) for k, source in derived}
+            chosen |= {k: _derived(source, chosen, arithmetic) for k, source in derived}
             self.loss_constants = {k: 1 if v is None else v for k, v in chosen.items()}
             if "T" in used:
                 self.loss_constants["T"] = T
@@ -157,6 +160,17 @@ class Pair(ABC):
     def hessian(self, z: Array, y: Array) -> Array:
         """The second derivatives of L by z."""
 
+    def rounded_loss(self, z: Array, y: Array) -> Any:
+        """The numbers that are rounded between z and L, each times how much L feels of it."""
+        if self.fused:
+            return 0
+        a = self.activation(z)
+        return np.sum(np.abs(a * self.slope_of(a, y)))
+
+    def rounded_gradient(self, z: Array, y: Array) -> Any:
+        """The same between z and dL/dz."""
+        return 0
+
     def expression(
         self,
         source: str,
@@ -167,7 +181,7 @@ class Pair(ABC):
     ) -> Any:
         """An expression of the tables at these values."""
         table = self.loss_constants if of_loss else self.constants
-        scope = {**{k: self.arithmetic.number(v) for k, v in table.items()}, **values}
+        scope = {**{k: self.arithmetic.option(v) for k, v in table.items()}, **values}
         for name, part in let.items():
             scope[name] = evaluate(part, self.arithmetic.functions, scope)
         return evaluate(source, self.arithmetic.functions, scope)
@@ -178,7 +192,9 @@ def known(name: object, what: str, table: Mapping[str, Any]) -> str:
     if not isinstance(name, str):
         name = getattr(name, "__name__", name)
     if name not in table:
-        raise OptionError(f"{what}={name!r} is not known; accepted are {', '.join(table)}.")
+        near = difflib.get_close_matches(str(name), table, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise OptionError(f"{what}={name!r} is not known; accepted are {', '.join(table)}.{hint}")
     return str(name)
 
 
@@ -214,6 +230,8 @@ def _defaults(function: Any, used: set[str], chosen: Mapping[str, Any]) -> dict[
     }
 
 
-def _derived(source: str, chosen: Mapping[str, Any]) -> Any:
+def _derived(source: str, chosen: Mapping[str, Any], arithmetic: Arithmetic) -> Any:
     """A constant that follows from options; 1, like them, where they are None."""
-    return None if any(chosen[n] is None for n in names(source)) else evaluate(source, {}, chosen)
+    if any(chosen[n] is None for n in names(source)):
+        return None
+    return evaluate(source, {}, {n: arithmetic.option(chosen[n]) for n in names(source)})

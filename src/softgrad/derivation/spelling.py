@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-#: How an activation is written where the library at hand has a function that cannot overflow.
+#: How an activation is written so that nothing overflows: by a function of the library at hand, or,
+#: in the branch of a ``where`` that is not taken, by an argument that stays small. An infinity
+#: there would make the gradient NaN, for its derivative is multiplied with 0.
 STABLE = {
     "softmax": "softmax(x)",
     "softmin": "softmax(-x)",
@@ -10,11 +12,20 @@ STABLE = {
     "sigmoid": "sigmoid(x)",
     "log_sigmoid": "-softplus(-x)",
     "softplus": "softplus(x)",
+    "elu": "where(x > 0, x, alpha * expm1(minimum(x, 0)))",
+    "selu": "where(x > 0, scale * x, scale * alpha * expm1(minimum(x, 0)))",
+}
+STABLE_SLOPES = {
+    "log_sigmoid": "sigmoid(-x)",
+    "softplus": "sigmoid(x)",
+    "elu": "where(x > 0, 1, alpha * exp(minimum(x, 0)))",
+    "selu": "where(x > 0, scale, scale * alpha * exp(minimum(x, 0)))",
 }
 
 COMMON = {
     "sqrt": "({0}) ** 0.5",
     "maximum": "{np}.where({0} > {1}, {0}, {1})",
+    "minimum": "{np}.where({0} > {1}, {1}, {0})",
     "phi": "{np}.exp(-({0}) ** 2 / 2) / (2 * {np}.pi) ** 0.5",
     "diag": "diag({0})",
     "outer": "({0})[..., :, None] * ({1})[..., None, :]",

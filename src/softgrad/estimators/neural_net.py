@@ -423,7 +423,9 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
                 stacklevel=2,
             )
         history = getattr(self, "history_", {}) if chunk else {}
-        self._chunks, self._memory = chunk + 1, result.memory
+        self._chunks = chunk + 1
+        # Moments of a gradient that was not finite would spoil every chunk that follows.
+        self._memory = None if result.status is Status.NOT_FINITE else result.memory
         self.history_ = {
             name: [*history.get(name, []), *curve] for name, curve in result.history.items()
         }

@@ -99,7 +99,7 @@ def prepare(
         if len(classes) < 2:
             raise TargetError(
                 "NeuralNetClassifier needs at least 2 classes, but y holds only one class:"
-                f" {classes[0]!r}. Check that y is the label column and was not filtered."
+                f" {classes[0].item()!r}. Check that y is the label column and was not filtered."
             )
     else:
         classes, encoded = known.classes, known.positions(y)

@@ -57,10 +57,15 @@ class Activation(Layer):
         if unknown:
             has = ", ".join(function.options) or "no options"
             raise OptionError(f"{function.name} has no option {unknown[0]!r}; it takes {has}.")
+        check_axis(options, function.name, "a function of each row")
+        if "where" not in options:
+            function(np.zeros((1, 2)), **options)  # refuses options out of range here and now
         self.function = function
         self.options = options
         self._overwrites = function.name in _SIGN_DECIDES and options.get("negative_slope", 1) > 0
         self._keeps_shape = function.elementwise or function.name in NORMALIZERS
+        self.disposable = function.elementwise and not self._overwrites
+        self.reads_output = not function.elementwise
 
     def __repr__(self) -> str:
         if not self.options:
@@ -104,7 +109,7 @@ class Activation(Layer):
     def backward(self, x: Any, y: Array, g: Array, call: Pass, wanted: bool) -> Array | None:
         if not wanted:
             return None
-        out = g if g.shape == x.shape else call.cotangent(x.shape, g)
+        out = g if g.shape == x.shape else call.cotangent(x, g)
         return self.function.vjp(x, g, value=self._value(y), out=out, **self.options)
 
     def tangent(
@@ -130,6 +135,16 @@ class Activation(Layer):
         if dx is not None:
             dgx = dgx + self.function.hvp(x, g, dx, value=value, **self.options)
         return gx, dgx
+
+
+def check_axis(options: dict[str, Any], name: str, what: str) -> None:
+    """Refuse to mix the rows of a batch: results would depend on which rows came together."""
+    axis = options.get("axis", -1)
+    if axis not in (-1, 1, (-1,), (1,)):
+        raise OptionError(
+            f"{name} with axis={axis!r} mixes the rows of a batch, which are separate examples; "
+            f"in a network it is {what}, and units lie along axis -1. Omit axis."
+        )
 
 
 def function_named(name: str) -> Differentiable:

@@ -13,20 +13,45 @@ from softgrad.network.workspace import Workspace
 if TYPE_CHECKING:
     from softgrad.network.sequential import Sequential
 
+_ROWS_AT_ONCE = 1024
 _SMALLER = "Use a smaller step size, or clip_norm."
+_LOSS_ALONE = f"every layer's output is finite, the loss of it is not. {_SMALLER} Check the target."
 
 
 def diagnose(net: Sequential, X: Any, rng: np.random.Generator | None) -> str:
-    """Name the first layer whose output is not finite on this batch, and why."""
+    """Name the first layer whose output is not finite on this batch of training, and why."""
+    return _cause(net, net.rows(X), 0, "batch", training=True, rng=rng) or _LOSS_ALONE
+
+
+def diagnose_validation(net: Sequential, X: Any) -> str:
+    """The same of validation rows, which the network sees as a fixed function."""
     X = net.rows(X)
+    for start in range(0, X.shape[0], _ROWS_AT_ONCE):
+        part = X[start : start + _ROWS_AT_ONCE]
+        cause = _cause(net, part, start, "validation data", training=False, rng=None)
+        if cause is not None:
+            return cause
+    return _LOSS_ALONE
+
+
+def _cause(
+    net: Sequential,
+    X: Any,
+    first: int,
+    what: str,
+    *,
+    training: bool,
+    rng: np.random.Generator | None,
+) -> str | None:
+    """Where the first number that is not finite comes from; ``first`` is the number of row 0."""
     bad = _first_bad(X if isinstance(X, np.ndarray) else X.toarray())
     if bad is not None:
         return (
-            f"row {bad[0]} of the batch holds {bad[1]} in feature {bad[2]}. Remove or impute such "
-            "rows before training."
+            f"row {first + bad[0]} of the {what} holds {bad[1]} in feature {bad[2]}. Remove or "
+            "impute such rows before training."
         )
     layers = net.trunk
-    passes = net.passes(Workspace(net.dtype), layers, training=True, rng=rng)
+    passes = net.passes(Workspace(net.dtype), layers, training=training, rng=rng)
     for call in passes:
         call.in_place = call.learning = False
     outputs = engine.forward(layers, X, passes)
@@ -41,9 +66,9 @@ def diagnose(net: Sequential, X: Any, rng: np.random.Generator | None) -> str:
             weights = f", whose weights reach {biggest:.3g}" if biggest else ""
             return (
                 f"the first bad layer is {net.place(i)}{weights}: it gives {bad[1]} for row "
-                f"{bad[0]} of the batch. {_SMALLER}"
+                f"{first + bad[0]} of the {what}. {_SMALLER}"
             )
-    return f"every layer's output is finite, the loss of it is not. {_SMALLER} Check the target."
+    return None
 
 
 def _first_bad(a: Array) -> tuple[int, float, int] | None:

@@ -11,6 +11,8 @@ from softgrad._typing import Array
 from softgrad.errors import OptionError
 from softgrad.network.layer import Layer, Pass
 
+_DRAWN_AT_ONCE = 1 << 16  # random numbers
+
 
 @final
 class Dropout(Layer):
@@ -34,6 +36,8 @@ class Dropout(Layer):
     Dropout(0.1)
     """
 
+    reads_input = reads_output = False
+
     def __init__(self, rate: float) -> None:
         accepted = "a number from 0 to below 1"
         self.rate = _checks.number(rate, "rate", accepted, lambda p: 0.0 <= p < 1.0)
@@ -54,11 +58,14 @@ class Dropout(Layer):
             raise OptionError("Dropout needs a random generator in training; pass rng=.")
         # Only which units stay is kept: a quarter of the memory of their factors, or an eighth.
         kept = call.buffer("kept", x.shape, np.bool_)
-        drawn = call.buffer("y", x.shape)
-        call.rng.random(out=drawn, dtype=drawn.dtype.type)
-        np.greater_equal(drawn, drawn.dtype.type(self.rate), out=kept)
+        at_once = min(len(x), max(1, _DRAWN_AT_ONCE // max(1, x.shape[1])))
+        drawn = call.buffer("drawn", (at_once, x.shape[1]))
+        for start in range(0, len(x), at_once):
+            part = drawn[: len(x) - start]
+            call.rng.random(out=part, dtype=part.dtype.type)
+            np.greater_equal(part, self.rate, out=kept[start : start + at_once])
         call.kept["mask"] = kept
-        return self._masked(x, kept, drawn)
+        return self._masked(x, kept, x if call.in_place else call.buffer("y", x.shape))
 
     def _masked(self, a: Array, kept: Array, out: Array | None) -> Array:
         result: Array = np.multiply(a, a.dtype.type(1.0 / (1.0 - self.rate)), out=out)

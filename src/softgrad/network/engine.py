@@ -36,8 +36,21 @@ def backward(
     for i in reversed(range(0 if wanted else lowest, len(layers))):
         assert gradient is not None
         needed = wanted or i > lowest
+        passes[i].input_free = not _is_read(layers, outputs, i)
         gradient = layers[i].backward(outputs[i], outputs[i + 1], gradient, passes[i], needed)
     return gradient
+
+
+def _is_read(layers: Sequence[Layer], outputs: Sequence[Any], i: int) -> bool:
+    """Whether a layer before layer i reads that one's input in its own backward pass."""
+    for before in reversed(range(i)):
+        layer, x, y = layers[before], outputs[before], outputs[before + 1]
+        shared = isinstance(x, np.ndarray) and np.may_share_memory(x, y)
+        if layer.reads_output or (shared and layer.reads_input):
+            return True
+        if not shared:
+            return False
+    return True  # the caller's own rows
 
 
 def hessian_product(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -33,26 +33,33 @@ class Pass:
     rng: np.random.Generator | None = None
     in_place: bool = False  # whether the output may take the input's place
     gradients: list[Array] = field(default_factory=list)
+    input_free: bool = False  # whether the gradient by the input may: it is not read again
     kept: dict[str, Any] = field(default_factory=dict)
 
     def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:
         """Memory of this layer alone."""
         return self.workspace.array((self.index, name), shape, dtype)
 
-    def cotangent(self, shape: Shape, g: Array) -> Array:
-        """Memory for the gradient by this layer's input, apart from that of its output, ``g``."""
-        one = self.workspace.array("cotangent", shape)
-        if not np.may_share_memory(one, g):
-            return one
-        return self.workspace.array("other cotangent", shape)
+    def cotangent(self, x: Any, g: Array) -> Array:
+        """Memory for the gradient by the input x, apart from ``g``, that by the output."""
+        if self.input_free:
+            assert isinstance(x, np.ndarray)
+            return x
+        taken = self.workspace.holds("cotangent", g)
+        return self.workspace.array("other cotangent" if taken else "cotangent", x.shape)
 
 
 class Layer(ABC):
     """One step of a network: y = f(x; parameters), row by row or with batch statistics."""
 
-    #: Whether the output is an array of its own that no derivative reads again, so that the next
-    #: layer may overwrite it.
-    disposable: ClassVar[bool] = False
+    #: Whether the output is an array of its own that no derivative of this layer reads, so that
+    #: the next layer may overwrite it.
+    disposable: bool = False
+
+    #: What ``backward`` reads of the layer's own input and output. Where it reads neither and the
+    #: next layer is done, their memory is free for gradients.
+    reads_input: bool = True
+    reads_output: bool = True
 
     def parameter_shapes(self) -> dict[str, Shape]:
         """Names and shapes of what training changes."""

@@ -62,6 +62,7 @@ class Linear(Layer):
     """
 
     disposable = True
+    reads_output = False
 
     def __init__(
         self, inputs: int, outputs: int, *, bias: bool = True, init: Initialization | None = None
@@ -127,7 +128,7 @@ class Linear(Layer):
                 np.add.reduce(g, axis=0, out=call.gradients[1])
         if not wanted:
             return None
-        return np.matmul(g, call.parameters[0], out=call.cotangent((g.shape[0], self.inputs), g))
+        return np.matmul(g, call.parameters[0], out=call.cotangent(x, g))
 
     def tangent(
         self, x: Any, y: Array, dx: Array | None, directions: list[Array], call: Pass

@@ -68,7 +68,11 @@ class ArraySource(Source):
         seed: int,
         merge_last: bool = False,
     ) -> None:
-        self.X = X.tocsr() if hasattr(X, "tocsr") else X if hasattr(X, "shape") else np.asarray(X)
+        if hasattr(X, "tocsr"):
+            self.X = X.tocsr()
+        else:  # what has a shape but no iloc is read batch by batch, and may lie in a file
+            in_parts = hasattr(X, "shape") and not hasattr(X, "iloc")
+            self.X = X if in_parts else np.asarray(X)
         if self.X.ndim != 2:
             raise ShapeError(f"X has shape {self.X.shape}; accepted is (rows, features).")
         rows = int(self.X.shape[0])
@@ -83,22 +87,22 @@ class ArraySource(Source):
         self.weight = _checks.weights(sample_weight, "sample_weight", (rows,), "one a row")
         self.n_rows, self.batch_size = rows, batch_size
         self.shuffle, self.seed, self.merge_last = shuffle, seed, merge_last
+        self.buffer = np.empty((0, self.X.shape[1]), self.X.dtype)  # the rows of a batch
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Minibatch]:
         assert self.n_rows is not None
         borders = self._borders(self.n_rows)
         order = _order(self.seed, epoch, 0, self.n_rows) if self.shuffle else None
         dense = isinstance(self.X, np.ndarray)
-        memory = np.empty((0, self.X.shape[1]), self.X.dtype) if dense else None
         for start, stop in pairwise(borders[skip:]):
             rows: Any = slice(start, stop) if order is None else order[start:stop]
-            if memory is None or order is None:
+            if order is None or not dense:
                 X = self.X[rows]
             else:
-                if len(memory) < stop - start:
-                    memory = np.empty((stop - start, self.X.shape[1]), self.X.dtype)
+                if len(self.buffer) < stop - start:
+                    self.buffer = np.empty((stop - start, self.X.shape[1]), self.X.dtype)
                 # mode="clip" writes straight into the buffer; the indices are a permutation.
-                X = np.take(self.X, rows, axis=0, out=memory[: stop - start], mode="clip")
+                X = np.take(self.X, rows, axis=0, out=self.buffer[: stop - start], mode="clip")
             weight = None if self.weight is None else self.weight[rows]
             yield Minibatch(X, self.target[rows], weight)
 

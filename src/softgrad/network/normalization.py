@@ -26,6 +26,7 @@ class _Normalization(Layer):
     """y = h gamma + beta, with h normalized along ``_axis``."""
 
     disposable = True
+    reads_input = reads_output = False
     _axis: ClassVar[int]
 
     def __init__(self, features: int, *, epsilon: float = 1e-5) -> None:
@@ -51,14 +52,15 @@ class _Normalization(Layer):
         mean: Array = np.mean(a, axis=self._axis, keepdims=True)
         return mean
 
-    def _project(self, dx: Array, h: Array, s: Array, call: Pass) -> Array:
-        """P(dx)."""
-        if self._fixed(call):
-            return dx * s
-        result: Array = dx - self._mean(dx)
-        result -= h * self._mean(h * dx)
-        result *= s
-        return result
+    def _project(self, dx: Array, h: Array, s: Array, call: Pass, scratch: Array) -> Array:
+        """P(dx), in dx's place."""
+        if not self._fixed(call):
+            mean = self._mean(dx)
+            along = self._mean(np.multiply(h, dx, out=scratch))
+            dx -= mean
+            dx -= np.multiply(h, along, out=scratch)
+        dx *= s
+        return dx
 
     def _normalize(self, x: Array, call: Pass) -> tuple[Array, Array]:
         self._check(len(x))
@@ -93,10 +95,14 @@ class _Normalization(Layer):
 
     def backward(self, x: Any, y: Array, g: Array, call: Pass, wanted: bool) -> Array | None:
         h, s = call.kept["h"], call.kept["s"]
+        scratch = call.cotangent(x, g)
         if call.gradients:
-            np.add.reduce(g * h, axis=0, out=call.gradients[0])
+            np.add.reduce(np.multiply(g, h, out=scratch), axis=0, out=call.gradients[0])
             np.add.reduce(g, axis=0, out=call.gradients[1])
-        return self._project(g * call.parameters[0], h, s, call) if wanted else None
+        if not wanted:
+            return None
+        g *= call.parameters[0]
+        return self._project(g, h, s, call, scratch)
 
     def tangent(
         self, x: Any, y: Array, dx: Array | None, directions: list[Array], call: Pass
@@ -104,7 +110,7 @@ class _Normalization(Layer):
         h, s = call.kept["h"], call.kept["s"]
         dy: Array = h * directions[0] + directions[1]
         if dx is not None:
-            call.kept["dh"] = self._project(dx, h, s, call)
+            call.kept["dh"] = self._project(dx.copy(), h, s, call, np.empty_like(h))
             dy += call.kept["dh"] * call.parameters[0]
         return dy
 
@@ -122,7 +128,9 @@ class _Normalization(Layer):
         dgamma = dg * h
         gh = g * gamma
         dgh = dg * gamma + g * directions[0]
-        gx, dgx = self._project(gh, h, s, call), self._project(dgh, h, s, call)
+        scratch = np.empty_like(h)
+        gx = self._project(gh.copy(), h, s, call, scratch)
+        dgx = self._project(dgh, h, s, call, scratch)
         if dx is not None:
             dh = call.kept["dh"]
             dgamma += g * dh

@@ -8,6 +8,7 @@ own vjp, which is exact as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -17,7 +18,9 @@ import softgrad
 from softgrad._protocol import Loss
 from softgrad._typing import Array
 from softgrad.errors import OptionError, OptionTypeError
-from softgrad.network.activation import Activation
+from softgrad.network.activation import Activation, check_axis
+from softgrad.network.layer import Layer
+from softgrad.network.pairs import last_activation, meaning, refuse_end
 
 #: (activation, loss of its output): the same loss of the activation's input.
 _FUSED = {
@@ -25,16 +28,6 @@ _FUSED = {
     ("log_softmax", "nll"): "cross_entropy",
     ("log_softmax", "cross_entropy"): "cross_entropy",  # log_softmax(log_softmax(x)) is the inner
     ("sigmoid", "binary_cross_entropy_probabilities"): "binary_cross_entropy",
-}
-
-#: What comes out of an activation; of all others any number.
-_GIVES = {
-    "softmax": "probabilities",
-    "softmin": "probabilities",
-    "sparsemax": "probabilities",
-    "log_softmax": "log_probabilities",
-    "sigmoid": "yes",
-    "log_sigmoid": "log_yes",
 }
 
 _PER_BATCH = ("sample_weight", "where", "reduction")  # they belong to a batch, or to the network
@@ -83,6 +76,7 @@ class WithOptions:
             if name not in loss.options:
                 takes = ", ".join(n for n in loss.options if n not in _PER_BATCH)
                 raise OptionError(f"{loss.name} has no option {name!r}; it takes {takes}.")
+        check_axis(options, loss.name, "a mean of rows")
         self.loss = loss
         self.options = options
 
@@ -180,20 +174,17 @@ class Objective:
         return np.asarray(np.argmax(z, axis=1) == classes)
 
 
-def make_objective(
-    last: Activation | None, width: int | None, bound: WithOptions, fusible: bool
-) -> Objective:
+def make_objective(layers: Sequence[Layer], width: int | None, bound: WithOptions) -> Objective:
     """The loss and the last activation as one function, or the reason why they do not fit.
 
-    ``last`` is None where the last layer is no activation; ``width`` is the number of its units.
+    ``width`` is the number of units of the last layer.
     """
-    refuse_pair(last, width, bound.loss)
-    if last is not None and fusible:
-        fused = _fuse(last, bound)
+    refuse_end(layers, width, bound.loss)
+    if isinstance(layers[-1], Activation):
+        fused = _fuse(layers[-1], bound)
         if fused is not None:
             return fused
-    gives = "values" if last is None else _GIVES.get(last.function.name, "values")
-    return Objective(bound.loss, dict(bound.options), gives=gives)
+    return Objective(bound.loss, dict(bound.options), gives=meaning(last_activation(layers)[0]))
 
 
 def _fuse(last: Activation, bound: WithOptions) -> Objective | None:
@@ -207,69 +198,6 @@ def _fuse(last: Activation, bound: WithOptions) -> Objective | None:
     if not set(options) <= set(loss.options) or options.get("axis", -1) != -1:
         return None
     return Objective(loss, options, fused=True)
-
-
-def refuse_pair(last: Activation | None, width: int | None, loss: Loss) -> None:
-    """Raise if the loss cannot mean what comes out of the last layer."""
-    name = last.function.name if last is not None else None
-    gives = _GIVES.get(name, "values") if name else "values"
-    one = "classes compete within a row, and one unit has no rival"
-    if not loss.multi_label and loss.takes != "values" and width == 1 and gives != "yes":
-        raise OptionError(
-            f"{loss.name} of one unit is the same whatever the network says: {one}. Use two "
-            "units, or binary_cross_entropy for a yes or no."
-        )
-    reason = _reason(loss, gives, name)
-    if reason:
-        raise OptionError(
-            f"{name or 'A last layer without activation'}, then {loss.name}: {reason}"
-        )
-
-
-def _reason(loss: Loss, gives: str, name: str | None) -> str | None:
-    fits = {
-        # takes, several labels: what may come, in the order of the messages' advice
-        ("logits", False): ("values", "log_probabilities"),
-        ("logits", True): ("values",),
-        ("probabilities", False): ("probabilities",),
-        ("probabilities", True): ("yes", "probabilities"),
-        ("log_probabilities", False): ("log_probabilities",),
-        ("log_probabilities", True): ("log_yes",),
-    }
-    if loss.takes == "values":
-        return None
-    if gives in fits[loss.takes, loss.multi_label]:
-        if name == "sparsemax" and loss.targets != {"values"}:
-            return (
-                "sparsemax gives probabilities that are exactly 0, whose logarithm is -inf: the "
-                "loss would be infinite. Use softmax, or squared_error after sparsemax."
-            )
-        return None
-    if loss.takes == "logits" and not loss.multi_label:
-        if gives == "probabilities":
-            return (
-                f"the loss applies softmax itself, so it would be applied twice. Drop {name}, or "
-                "use categorical_cross_entropy, which takes probabilities."
-            )
-        return (
-            "the loss compares the classes of a row by softmax, but each of these outputs is a yes "
-            f"or no of its own. Drop {name}, or use binary_cross_entropy_probabilities with a "
-            "target of 0 and 1 for each output."
-        )
-    if loss.takes == "logits":
-        again = "would be applied twice" if gives == "yes" else f"cannot take what {name} gives"
-        return (
-            f"the loss applies sigmoid itself, which {again}. Drop {name}, or use "
-            "binary_cross_entropy_probabilities after sigmoid."
-        )
-    wanted = {
-        ("probabilities", False): "probabilities of a row's classes: end the network with softmax",
-        ("probabilities", True): "probabilities of yes: end the network with sigmoid",
-        ("log_probabilities", False): "log-probabilities: end the network with log_softmax",
-        ("log_probabilities", True): "logarithms of probabilities: end it with log_sigmoid",
-    }[loss.takes, loss.multi_label]
-    logits = "binary_cross_entropy" if loss.multi_label else "cross_entropy"
-    return f"the loss takes {wanted}, or use {logits}, which takes logits."
 
 
 def as_bound(loss: Loss | WithOptions) -> WithOptions:

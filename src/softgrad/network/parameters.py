@@ -1,9 +1,10 @@
-"""The parameters of a network: parts of one vector, as a list of arrays."""
+"""The numbers of a network: parameters, which are parts of one vector, and running statistics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from softgrad import _checks
 from softgrad._typing import Array, ArrayLike, Shape
 from softgrad.errors import ShapeError
+from softgrad.network.layer import Layer
+from softgrad.network.structure import next_activation, place
 
 
 def split(vector: Array, shapes: Iterable[Shape]) -> list[Array]:
@@ -66,3 +69,73 @@ class ParameterList(list[Array]):
                 f"{self[i].shape}."
             )
         return np.asarray(array, self[i].dtype)
+
+
+class Numbers:
+    """The arrays that belong to the layers of one network.
+
+    ``vector`` holds all parameters, ``parameters`` are its parts, in the order of the layers.
+    ``decayed`` are the parts of the vector that weight decay applies to: matrices alone.
+    """
+
+    def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any]) -> None:
+        self.names, self.shapes = _named(layers, "parameter_shapes")
+        sizes = [math.prod(shape) for shape in self.shapes]
+        self.vector: Array = np.empty(sum(sizes), dtype)
+        self.parameters = split(self.vector, self.shapes)
+        borders = pairwise([0, *np.cumsum(sizes).tolist()])
+        self.decayed = [
+            slice(start, stop)
+            for shape, (start, stop) in zip(self.shapes, borders, strict=True)
+            if len(shape) > 1
+        ]
+        names, shapes = _named(layers, "statistic_shapes")
+        self.statistics: dict[str, Array] = {
+            name: np.empty(shape, dtype) for name, shape in zip(names, shapes, strict=True)
+        }
+
+    def all(self) -> dict[str, Array]:
+        """Parameters and statistics, by name."""
+        return {**dict(zip(self.names, self.parameters, strict=True)), **self.statistics}
+
+    def initialize(self, layers: Sequence[Layer], seed: int | None) -> None:
+        """Draw them as at the beginning."""
+        seeds = np.random.SeedSequence(seed).spawn(len(layers))
+        own = self.all()
+        for i, layer in enumerate(layers):
+            rng = np.random.default_rng(seeds[i])
+            following = next_activation(layers[i + 1 :])
+            for name in (*layer.parameter_shapes(), *layer.statistic_shapes()):
+                initial, array = layer.initial(name, rng, following), own[f"{i}.{name}"]
+                if initial.shape != array.shape:
+                    raise ShapeError(
+                        f"{place(layers, i)}: init returned shape {initial.shape} for the {name}, "
+                        f"which has shape {array.shape}."
+                    )
+                array[...] = initial
+
+    def load(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take the numbers of a network of the same architecture."""
+        own = self.all()
+        for name in [*own, *state]:
+            if name not in state or name not in own:
+                where = "the network" if name in own else "the saved state"
+                raise ShapeError(
+                    f"Only {where} has {name!r}: the state was saved from another architecture."
+                )
+            if np.shape(state[name]) != own[name].shape:
+                raise ShapeError(
+                    f"{name} has shape {np.shape(state[name])} in the saved state and "
+                    f"{own[name].shape} in the network: it was saved from another architecture."
+                )
+        for name, array in own.items():
+            array[...] = state[name]
+
+
+def _named(layers: Sequence[Layer], member: str) -> tuple[list[str], list[Shape]]:
+    names, shapes = [], []
+    for i, layer in enumerate(layers):
+        for name, shape in getattr(layer, member)().items():
+            names.append(f"{i}.{name}")
+            shapes.append(shape)
+    return names, shapes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Self, final
 
 import numpy as np
@@ -13,14 +12,13 @@ from softgrad import _checks
 from softgrad._protocol import Differentiable, Loss
 from softgrad._threads import alone
 from softgrad._typing import Array, ArrayLike
-from softgrad.errors import DtypeError, OptionError, OptionTypeError, ShapeError
+from softgrad.errors import DtypeError, OptionError, ShapeError
 from softgrad.network import engine
-from softgrad.network.activation import NORMALIZERS, Activation
-from softgrad.network.dropout import Dropout
 from softgrad.network.layer import Layer, Pass
 from softgrad.network.linear import Linear
 from softgrad.network.objective import Objective, WithOptions, as_bound, make_objective
-from softgrad.network.parameters import ParameterList, split
+from softgrad.network.parameters import Numbers, ParameterList, split
+from softgrad.network.structure import as_layers, fit_widths, place
 from softgrad.network.workspace import Workspace
 
 _ROWS_AT_ONCE = 1024  # of a forward pass: the activations of a block stay in the cache
@@ -79,25 +77,13 @@ class Sequential:
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise DtypeError(f"dtype={self.dtype}; a network is of float32 or float64.")
-        self.layers = tuple(_as_layer(layer, i) for i, layer in enumerate(layers))
-        if not self.layers:
-            raise OptionError("A network needs at least one layer.")
+        self.layers = as_layers(layers)
         self.loss = None if loss is None else as_bound(loss)
-        self.inputs, self.outputs = self._fit_widths()
-        self._objective = None if self.loss is None else self._end(self.loss)
-        self._names, self._shapes = _named(self.layers, "parameter_shapes")
-        self._vector = np.empty(sum(map(math.prod, self._shapes)), self.dtype)
-        statistic_names, shapes = _named(self.layers, "statistic_shapes")
-        self._statistics = dict(
-            zip(statistic_names, (np.empty(s, self.dtype) for s in shapes), strict=True)
+        self.inputs, self.outputs = fit_widths(self.layers)
+        self._objective = (
+            None if self.loss is None else make_objective(self.layers, self.outputs, self.loss)
         )
-        self._views = split(self._vector, self._shapes)
-        borders = [0, *np.cumsum([math.prod(shape) for shape in self._shapes]).tolist()]
-        self._decayed = [
-            slice(start, stop)
-            for shape, (start, stop) in zip(self._shapes, pairwise(borders), strict=True)
-            if len(shape) > 1
-        ]
+        self._numbers = Numbers(self.layers, self.dtype)
         self._spaces: list[Workspace] = []
         self.initialize(seed)
 
@@ -109,22 +95,7 @@ class Sequential:
 
     def initialize(self, seed: int | None = None) -> None:
         """Draw new initial weights; the same seed gives the same ones."""
-        seeds = np.random.SeedSequence(seed).spawn(len(self.layers))
-        values = iter([*self._views])
-        statistics = iter(self._statistics.values())
-        for i, layer in enumerate(self.layers):
-            rng = np.random.default_rng(seeds[i])
-            following = _next_activation(self.layers[i + 1 :])
-            for name, shape in layer.parameter_shapes().items():
-                initial = layer.initial(name, rng, following)
-                if initial.shape != shape:
-                    raise ShapeError(
-                        f"{self.place(i)}: init returned shape {initial.shape} for the {name}, "
-                        f"which has shape {shape}."
-                    )
-                next(values)[...] = initial
-            for name in layer.statistic_shapes():
-                next(statistics)[...] = layer.initial(name, rng, following)
+        self._numbers.initialize(self.layers, seed)
 
     @property
     def parameters(self) -> ParameterList:
@@ -133,7 +104,7 @@ class Sequential:
         The arrays are the network's own: writing into one, assigning to an entry of the list or to
         ``net.parameters`` as a whole changes the network.
         """
-        return ParameterList(self._views, self._names)
+        return ParameterList(self._numbers.parameters, self._numbers.names)
 
     @parameters.setter
     def parameters(self, values: Sequence[ArrayLike]) -> None:
@@ -142,17 +113,21 @@ class Sequential:
     @property
     def parameter_names(self) -> list[str]:
         """The names of the parameters, such as "0.weight": the layer's index, then its own."""
-        return list(self._names)
+        return list(self._numbers.names)
 
     @property
     def vector(self) -> Array:
         """All parameters in one array, of which ``parameters`` are parts: what optimisers move."""
-        return self._vector
+        return self._numbers.vector
+
+    @property
+    def numbers(self) -> dict[str, Array]:
+        """The network's own parameters and running statistics, by name."""
+        return self._numbers.all()
 
     def state(self) -> dict[str, Array]:
         """Copies of the parameters and running statistics, by name."""
-        parameters = zip(self._names, self._views, strict=True)
-        return {name: a.copy() for name, a in (*parameters, *self._statistics.items())}
+        return {name: array.copy() for name, array in self.numbers.items()}
 
     def load_state(self, state: Mapping[str, ArrayLike]) -> None:
         """Take the numbers of ``state``.
@@ -162,20 +137,7 @@ class Sequential:
         ValueError
             If it is the state of another architecture; the message names the first difference.
         """
-        own = {**dict(zip(self._names, self._views, strict=True)), **self._statistics}
-        for name in [*own, *state]:
-            if name not in state or name not in own:
-                where = "the network" if name in own else "the saved state"
-                raise ShapeError(
-                    f"Only {where} has {name!r}: the state was saved from another architecture."
-                )
-            if np.shape(state[name]) != own[name].shape:
-                raise ShapeError(
-                    f"{name} has shape {np.shape(state[name])} in the saved state and "
-                    f"{own[name].shape} in the network: it was saved from another architecture."
-                )
-        for name, array in own.items():
-            array[...] = state[name]
+        self._numbers.load(state)
 
     def config(self) -> dict[str, Any]:
         """The architecture as names, numbers and lists; ``from_config`` makes it again."""
@@ -301,7 +263,7 @@ class Sequential:
         ValueError
             If a shape does not fit a layer, or the target the loss.
         """
-        gradient = np.empty_like(self._vector)
+        gradient = np.empty_like(self.vector)
         loss, _ = self.value_and_grad_vector(
             X,
             target,
@@ -311,7 +273,7 @@ class Sequential:
             training=training,
             rng=rng,
         )
-        return loss, split(gradient, self._shapes)
+        return loss, split(gradient, self._numbers.shapes)
 
     @alone
     def value_and_grad_vector(
@@ -325,10 +287,14 @@ class Sequential:
         class_weight: ArrayLike | None = None,
         training: bool = False,
         rng: np.random.Generator | None = None,
+        only_finite: bool = False,
     ) -> tuple[Any, float]:
-        """Write the gradient to ``out``, laid out like ``vector``; return loss and accuracy."""
+        """Write the gradient to ``out``, laid out like ``vector``; return loss and accuracy.
+
+        With ``only_finite`` a loss that is not finite leaves ``out`` as it is.
+        """
         X = self.rows(X)
-        _checks.out(out, self._vector.shape, self.dtype)
+        _checks.out(out, self.vector.shape, self.dtype)
         space = self._borrow()
         try:
             trunk = self.trunk
@@ -339,7 +305,8 @@ class Sequential:
             cotangent = space.array("loss", z.shape)
             loss, g = objective.value_and_grad(z, target, sample_weight, class_weight, cotangent)
             accuracy = objective.accuracy(z, target)
-            engine.backward(trunk, outputs, passes, g)
+            if not only_finite or math.isfinite(loss):
+                engine.backward(trunk, outputs, passes, g)
             return loss, accuracy
         finally:
             self._return(space)
@@ -392,8 +359,8 @@ class Sequential:
         """
         X, space = self.rows(X), Workspace(self.dtype)
         along = self.parameters.checked(direction, "direction")
-        result = np.zeros_like(self._vector)
-        passes = self.passes(space, self.trunk, gradients=split(result, self._shapes))
+        result = np.zeros_like(self.vector)
+        passes = self.passes(space, self.trunk, gradients=split(result, self._numbers.shapes))
         engine.hessian_product(
             self.trunk,
             X,
@@ -402,7 +369,7 @@ class Sequential:
             lambda z: self._needed().value_and_grad(z, target, sample_weight, class_weight, None),
             lambda z, dz: self._needed().hvp(z, target, dz, sample_weight, class_weight),
         )
-        return split(result, self._shapes)
+        return split(result, self._numbers.shapes)
 
     @alone
     def per_sample_gradients(
@@ -481,7 +448,7 @@ class Sequential:
 
     def place(self, index: int) -> str:
         """How messages call a layer."""
-        return f"layer {index}, {self.layers[index]!r}"
+        return place(self.layers, index)
 
     @property
     def objective(self) -> Objective:
@@ -491,64 +458,24 @@ class Sequential:
     @property
     def decayed(self) -> list[slice]:
         """The parts of ``vector`` that weight decay applies to: matrices, not biases or scales."""
-        return list(self._decayed)
+        return list(self._numbers.decayed)
 
     @property
     def statistic_names(self) -> list[str]:
         """The names of the running statistics, which training collects without gradients."""
-        return list(self._statistics)
+        return list(self._numbers.statistics)
 
     @property
     def statistics(self) -> list[Array]:
         """The running statistics, the network's own arrays."""
-        return list(self._statistics.values())
+        return list(self._numbers.statistics.values())
 
-    @property
-    def workspace_bytes(self) -> int:
-        """The memory that waits for the next batch."""
-        return sum(space.nbytes for space in self._spaces)
+    def release(self) -> None:
+        """Give back the memory that waits for the next batch."""
+        while self._spaces:
+            self._spaces.pop().plan = None  # it refers to the workspace in turn
 
     # --- Inside ---------------------------------------------------------------------------------
-
-    def _fit_widths(self) -> tuple[int | None, int | None]:
-        width: int | None = None
-        first: int | None = None
-        for i, layer in enumerate(self.layers):
-            wants = layer.wants()
-            if wants is not None and width is not None and wants != width:
-                what = "one number a row" if width == 0 else f"{width}"
-                raise ShapeError(
-                    f"{self.place(i)}, wants {wants} features, but what comes from "
-                    f"{self.place(i - 1)}, has {what}."
-                )
-            if wants is not None and width is None:
-                width = first = wants
-            self._refuse_repeated_softmax(i)
-            try:
-                width = layer.gives(width)
-            except ShapeError as error:
-                raise ShapeError(f"{self.place(i)}: {error}") from None
-        return first, width
-
-    def _refuse_repeated_softmax(self, i: int) -> None:
-        before, layer = self.layers[i - 1] if i else None, self.layers[i]
-        if not isinstance(layer, Activation) or not isinstance(before, Activation):
-            return
-        if before.function.name in NORMALIZERS - {"log_softmax"} and (
-            layer.function.name in NORMALIZERS
-        ):
-            raise OptionError(
-                f"{self.place(i)}, takes logits, but {self.place(i - 1)}, gives probabilities: "
-                "normalized twice, no class could get far above the others. Drop one of them."
-            )
-
-    def _end(self, bound: WithOptions) -> Objective:
-        last = len(self.layers) - 1
-        while last > 0 and repr(self.layers[last]) == "identity":
-            last -= 1  # it hides from the loss what stands before it
-        layer = self.layers[last]
-        giving = layer if isinstance(layer, Activation) else None
-        return make_objective(giving, self.outputs, bound, last == len(self.layers) - 1)
 
     def _needed(self) -> Objective:
         if self._objective is None:
@@ -613,9 +540,9 @@ class Sequential:
         rng: np.random.Generator | None = None,
         gradients: list[Array] | None = None,
     ) -> list[Pass]:
-        parameters = self._per_layer(self._views)
+        parameters = self._per_layer(self._numbers.parameters)
         along = [[] for _ in layers] if gradients is None else self._per_layer(gradients)
-        statistics = iter(self._statistics.values())
+        statistics = iter(self._numbers.statistics.values())
         passes = []
         for i, layer in enumerate(layers):
             own = [next(statistics) for _ in layer.statistic_shapes()]
@@ -629,9 +556,9 @@ class Sequential:
     ) -> list[Pass]:
         """The passes of the last time, if its gradient went to the same array."""
         if not training:
-            return self.passes(space, self.trunk, gradients=split(out, self._shapes))
+            return self.passes(space, self.trunk, gradients=split(out, self._numbers.shapes))
         if space.plan is None or space.plan[0] is not out:
-            gradients = split(out, self._shapes)
+            gradients = split(out, self._numbers.shapes)
             space.plan = out, self.passes(space, self.trunk, training, gradients=gradients)
         prepared: list[Pass] = space.plan[1]
         for call in prepared:
@@ -652,36 +579,3 @@ class Sequential:
     def _return(self, space: Workspace) -> None:
         if space.nbytes <= _KEPT_BYTES:
             self._spaces.append(space)
-
-
-def _as_layer(layer: object, index: int) -> Layer:
-    if isinstance(layer, Layer):
-        return layer
-    if isinstance(layer, Differentiable):
-        return Activation(layer)
-    hint = ""
-    if isinstance(layer, Loss):
-        hint = " A loss comes after the layers: Sequential([...], loss=...)."
-    elif isinstance(layer, type) and issubclass(layer, Layer):
-        hint = f" Make one: {layer.__name__}(...)."
-    raise OptionTypeError(
-        f"layer {index} is {layer!r}; accepted are layers (Linear, {Dropout.__name__}, ...) and "
-        f"differentiable functions of softgrad.{hint}"
-    )
-
-
-def _named(layers: tuple[Layer, ...], member: str) -> tuple[list[str], list[tuple[int, ...]]]:
-    names, shapes = [], []
-    for i, layer in enumerate(layers):
-        for name, shape in getattr(layer, member)().items():
-            names.append(f"{i}.{name}")
-            shapes.append(shape)
-    return names, shapes
-
-
-def _next_activation(layers: tuple[Layer, ...]) -> Layer | None:
-    """The activation before the next Linear, if there is one."""
-    for layer in layers:
-        if isinstance(layer, Activation | Linear):
-            return layer if isinstance(layer, Activation) else None
-    return None

@@ -12,8 +12,8 @@ import numpy as np
 from softgrad import _checks
 from softgrad._threads import alone
 from softgrad._typing import Array, ArrayLike
-from softgrad.errors import OptionError, ShapeError
-from softgrad.network.diagnosis import diagnose
+from softgrad.errors import OptionError, ShapeError, SoftgradError
+from softgrad.network.diagnosis import diagnose, diagnose_validation
 from softgrad.network.dropout import Dropout
 from softgrad.network.linear import positive
 from softgrad.network.minibatches import ArraySource, Minibatch, Source, StreamSource
@@ -22,7 +22,6 @@ from softgrad.network.sequential import Sequential
 from softgrad.optimize.first_order import Adam, Optimizer, clip_scale
 
 _CURVES = ("loss", "accuracy", "validation_loss", "validation_accuracy")
-_KEEP_EVERY = 16  # steps between copies of good weights: a copy at every step would cost 3 %
 
 Callback = Callable[[Progress], object]
 
@@ -92,8 +91,9 @@ def train(
     Returns
     -------
     TrainingResult
-        Where the loss stops being finite, training ends with the last good weights (at most 16
-        steps old) and a message that names the batch and the first layer that went bad.
+        Where the loss stops being finite, training ends with the last good weights, those before
+        the step that spoilt it, and a message that names the batch and the first layer that went
+        bad.
 
     Raises
     ------
@@ -137,8 +137,8 @@ def train(
             seed=seed,
             merge_last=bool(net.statistic_names),
         )
-    if validation is not None and len(validation) not in (2, 3):
-        raise ShapeError("validation is a tuple (X, y) or (X, y, sample_weight).")
+    if validation is not None:
+        _check_validation(net, validation)
     if patience is not None:
         positive(patience, "patience")
         if validation is None:
@@ -171,6 +171,20 @@ def check_labels(net: Sequential, y: Any) -> None:
     if "indices" in bound.loss.targets and not bound.loss.multi_label:
         ignored = _checks.ignore_index(bound.options.get("ignore_index"))
         _checks.class_indices(y, net.outputs, ignored)
+
+
+def _check_validation(net: Sequential, validation: tuple[Any, ...]) -> None:
+    """Refuse rows and labels that would end the training after its first epoch."""
+    if len(validation) not in (2, 3):
+        raise ShapeError("validation is a tuple (X, y) or (X, y, sample_weight).")
+    try:
+        X, y = validation[:2]
+        # The rules for training rows hold here too.
+        source = ArraySource(X, y, *validation[2:], batch_size=1, shuffle=False, seed=0)
+        net.rows(source.X[:1])
+        check_labels(net, y)
+    except SoftgradError as error:
+        raise type(error)(f"validation: {error}") from None
 
 
 class _Run:
@@ -209,9 +223,12 @@ class _Run:
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that the next step depends on, by name."""
-        state = {f"network/{name}": a for name, a in self.net.state().items()}
-        state |= {f"optimizer/{name}": a.copy() for name, a in self.memory.items()}
-        state |= {f"best/{name}": a.copy() for name, a in self.best.items()}
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def _state(self) -> dict[str, Array]:
+        state = {f"network/{name}": a for name, a in self.net.numbers.items()}
+        state |= {f"optimizer/{name}": a for name, a in self.memory.items()}
+        state |= {f"best/{name}": a for name, a in self.best.items()}
         state |= {f"history/{name}": np.array(c) for name, c in self.curves.items()}
         counts = (self.epoch, self.batch, self.best_epoch, self.waited)
         state["training/position"] = np.array(counts, np.int64)
@@ -267,24 +284,22 @@ class _Run:
 
     def go(self, on_step: Callback | None, on_epoch: Callback | None) -> TrainingResult:
         self.started, self.rows_done, self.steps_done = time.perf_counter(), 0, 0
-        good = _Kept(self.net)
         # A state saved after the last batch of an epoch still lacks that epoch's end.
         while self.epoch < self.epochs:
             if self.patience is not None and self.waited >= self.patience:
                 return self._end(Status.EARLY)
             for batch in self.source.epoch(self.epoch, self.batch):
+                statistics = [array.copy() for array in self.net.statistics]
                 loss, accuracy = self._gradient(batch)
                 if not math.isfinite(loss):
                     message = self._diagnose(batch, loss)
-                    good.restore()
+                    self._go_back(statistics)
                     return self._end(Status.NOT_FINITE, message)
-                if self.steps_done % _KEEP_EVERY == 0:
-                    good.renew()
                 size = self._update()
                 self._count(batch, loss, accuracy)
                 if on_step is not None and on_step(self._progress(size, loss)) is True:
                     return self._end(Status.STOPPED)
-            status = self._end_of_epoch(good, on_epoch)
+            status = self._end_of_epoch(on_epoch)
             if status is not None:
                 return status
         return self._end(Status.FINISHED)
@@ -299,6 +314,7 @@ class _Run:
                 class_weight=self.class_weight,
                 training=True,
                 rng=self._rng(),
+                only_finite=True,
             )
         return float(loss), accuracy
 
@@ -314,9 +330,21 @@ class _Run:
         size = self.optimizer.step_size_at(self.memory)
         with np.errstate(over="ignore", invalid="ignore"):
             self.optimizer.step(
-                self.net.vector, self.gradient, self.memory, decayed=self.net.decayed, scale=scale
+                self.net.vector,
+                self.gradient,
+                self.memory,
+                decayed=self.net.decayed,
+                scale=scale,
+                keep=True,
             )
         return size
+
+    def _go_back(self, statistics: list[Array]) -> None:
+        """Undo the last step: it left the weights as they were in the gradient's place."""
+        if self.steps_done:
+            np.copyto(self.net.vector, self.gradient)
+        for own, before in zip(self.net.statistics, statistics, strict=True):
+            np.copyto(own, before)
 
     def _count(self, batch: Minibatch, loss: float, accuracy: float) -> None:
         rows = len(batch.target)
@@ -325,7 +353,7 @@ class _Run:
         self.steps_done += 1
         self.rows_done += rows
 
-    def _end_of_epoch(self, good: _Kept, on_epoch: Callback | None) -> TrainingResult | None:
+    def _end_of_epoch(self, on_epoch: Callback | None) -> TrainingResult | None:
         """Validation, history and callback; a result if the training ends here."""
         batches, (loss, accuracy) = self.batch, self._means()
         validation = (NAN, NAN)
@@ -334,14 +362,21 @@ class _Run:
             weights = {"sample_weight": weight[0] if weight else None}
             with np.errstate(over="ignore", invalid="ignore"):
                 validation = self.net.evaluate(Xv, yv, class_weight=self.class_weight, **weights)
-        if not np.isfinite(self.net.vector).all() or (
-            self.validation is not None and not math.isfinite(validation[0])
-        ):
-            good.restore()
+        least, most = self.net.vector.min(initial=0.0), self.net.vector.max(initial=0.0)
+        if not (math.isfinite(least) and math.isfinite(most)):  # NaN is both
+            self._go_back(self.net.statistics)
             return self._end(
                 Status.NOT_FINITE,
-                f"After epoch {self.epoch + 1} the weights or the validation loss "
-                f"({validation[0]}) are no longer finite. Use a smaller step size, or clip_norm.",
+                f"The weights were no longer finite after the last batch of epoch {self.epoch + 1}."
+                " Use a smaller step size, or clip_norm.",
+            )
+        if self.validation is not None and not math.isfinite(validation[0]):
+            with np.errstate(all="ignore"):
+                cause = diagnose_validation(self.net, self.validation[0])
+            self._go_back(self.net.statistics)
+            return self._end(
+                Status.NOT_FINITE,
+                f"The validation loss became {validation[0]} after epoch {self.epoch + 1}: {cause}",
             )
         for name, number in zip(_CURVES, (loss, accuracy, *validation), strict=True):
             self.curves[name].append(number)
@@ -359,7 +394,12 @@ class _Run:
         """Keep the weights of the lowest validation loss; count the epochs without progress."""
         reference = self.lowest
         if loss < self.lowest:
-            self.lowest, self.best, self.best_epoch = loss, self.net.state(), self.epoch
+            self.lowest, self.best_epoch = loss, self.epoch
+            for name, array in self.net.numbers.items():
+                if name in self.best:
+                    np.copyto(self.best[name], array)
+                else:
+                    self.best[name] = array.copy()
         self.waited = 0 if loss < reference - self.min_improvement else self.waited + 1
 
     def _means(self) -> tuple[float, float]:
@@ -410,7 +450,11 @@ class _Run:
         return f"The loss became {loss} in {where}: {cause}"
 
     def _end(self, status: Status, message: str | None = None) -> TrainingResult:
-        state = self.snapshot()
+        # What this run alone has used goes to the result as it is; the network lives on.
+        del self.gradient
+        self.net.release()
+        state = self._state()
+        state |= {f"network/{name}": a for name, a in self.net.state().items()}
         if self.best and status is not Status.STOPPED:
             self.net.load_state(self.best)
         return TrainingResult(
@@ -423,22 +467,6 @@ class _Run:
             state=state,
             memory=_under(state, "optimizer/"),
         )
-
-
-class _Kept:
-    """A copy of a network's numbers, to go back to."""
-
-    def __init__(self, net: Sequential) -> None:
-        self._own = [net.vector, *net.statistics]
-        self._copies = [array.copy() for array in self._own]
-
-    def renew(self) -> None:
-        for copy, array in zip(self._copies, self._own, strict=True):
-            np.copyto(copy, array)
-
-    def restore(self) -> None:
-        for copy, array in zip(self._copies, self._own, strict=True):
-            np.copyto(array, copy)
 
 
 def _under(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:

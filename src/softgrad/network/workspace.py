@@ -22,6 +22,7 @@ class Workspace:
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
         self.plan: Any = None
+        self.nbytes = 0  # of the memory that it holds
         self._memory: dict[object, Array] = {}
         self._views: dict[object, Array] = {}
 
@@ -33,14 +34,16 @@ class Workspace:
         size = math.prod(shape)
         memory = self._memory.get(key)
         if memory is None or memory.size < size:
+            self.nbytes -= 0 if memory is None else memory.nbytes
             self._memory[key] = memory = np.empty(size, self.dtype if dtype is None else dtype)
+            self.nbytes += memory.nbytes
             self._views.clear()  # some were of the memory that this one replaces
         if len(self._views) >= _MOST_VIEWS:
             self._views.clear()
         self._views[key, shape] = view = memory[:size].reshape(shape)
         return view
 
-    @property
-    def nbytes(self) -> int:
-        """The memory that it holds."""
-        return sum(memory.nbytes for memory in self._memory.values())
+    def holds(self, key: object, array: Array) -> bool:
+        """Whether the array lies in the memory of this key."""
+        memory = self._memory.get(key)
+        return memory is not None and np.may_share_memory(memory, array)

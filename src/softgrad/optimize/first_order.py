@@ -61,6 +61,7 @@ class Optimizer(ABC):
         *,
         decayed: Sequence[slice] | None = None,
         scale: float = 1.0,
+        keep: bool = False,
     ) -> None:
         """Move ``parameters`` and ``state`` by one step, in place.
 
@@ -74,13 +75,16 @@ class Optimizer(ABC):
             The parts that weight decay applies to, in ascending order; by default all.
         scale : float
             A factor on the gradient: what ``clip_scale`` returns.
+        keep : bool
+            Whether ``gradient`` becomes the parameters as they were: a way back that costs no
+            memory.
         """
         self._check(parameters, gradient, state)
         step = int(state["steps"])
         size = self._schedule(step)
         for part, decay in self._parts(parameters.size, decayed):
             own = [state[name][part] for name in self._memories()]
-            self._move(parameters[part], gradient[part], own, step, size, decay, scale)
+            self._move(parameters[part], gradient[part], own, step, size, decay, scale, keep)
         state["steps"] += 1
 
     def _check(self, parameters: Array, gradient: Array, state: State) -> None:
@@ -115,6 +119,7 @@ class Optimizer(ABC):
         size: float,
         decay: float,
         scale: float,
+        keep: bool,
     ) -> None:
         """One step of a part of the parameters."""
 
@@ -174,10 +179,11 @@ class SGD(Optimizer):
         size: float,
         decay: float,
         scale: float,
+        keep: bool,
     ) -> None:
         velocity = memories[0] if memories else None
         _native.sgd_step(
-            parameters, gradient, velocity, size, self.momentum, self.nesterov, decay, scale
+            parameters, gradient, velocity, size, self.momentum, self.nesterov, decay, scale, keep
         )
 
 
@@ -211,13 +217,14 @@ class _Moments(Optimizer):
         decay: float,
         shrink: float,
         scale: float,
+        keep: bool,
     ) -> None:
         m, v = memories
         bias1 = 1.0 - self.beta1 ** (step + 1)
         bias2 = 1.0 - self.beta2 ** (step + 1)
         _native.adam_step(
             w, g, m, v, size / bias1, 1.0 / math.sqrt(bias2), self.beta1, self.beta2,
-            self.epsilon, decay, shrink, scale,
+            self.epsilon, decay, shrink, scale, keep,
         )  # fmt: skip
 
 
@@ -262,8 +269,9 @@ class Adam(_Moments):
         size: float,
         decay: float,
         scale: float,
+        keep: bool,
     ) -> None:
-        self._adam(parameters, gradient, memories, step, size, decay, 1.0, scale)
+        self._adam(parameters, gradient, memories, step, size, decay, 1.0, scale, keep)
 
 
 @final
@@ -306,14 +314,28 @@ class AdamW(_Moments):
         size: float,
         decay: float,
         scale: float,
+        keep: bool,
     ) -> None:
         shrink = 1.0 - size * decay
-        self._adam(parameters, gradient, memories, step, size, 0.0, shrink, scale)
+        self._adam(parameters, gradient, memories, step, size, 0.0, shrink, scale, keep)
 
 
 def clip_scale(gradient: Array, largest: float) -> float:
     """The factor in 0..1 that brings the gradient's Euclidean norm down to ``largest``.
 
+    Parameters
+    ----------
+    gradient : array (n,)
+    largest : float
+        Above 0.
+
+    Returns
+    -------
+    float
+        1 for a gradient that is short enough, or not finite.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from softgrad.optimize import clip_scale
     >>> clip_scale(np.array([3.0, 4.0]), 1.0)

@@ -211,7 +211,7 @@ class CsvBatches:
         self.name = self.path.name
         self._pyarrow = import_pyarrow("CSV in batches")
         self.read_bytes = read_bytes
-        self._head = csv_head(self.path)
+        self._head = csv_head(self.path, target, [*drop, *(columns or ())])
         layout = Layout(
             self.name, self._head.names, self._head.has_header, target, columns, drop, weight
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from typing import TypeGuard
 
 from softgrad.derivation.notation.layout import is_sign, needs_space
 from softgrad.derivation.notation.parse import (
@@ -20,6 +21,7 @@ from softgrad.derivation.notation.parse import (
 
 _SPACES = {"\u2003": "1em", "\u2009": "0.17em", "\u2005": "0.28em"}
 _UPRIGHT = "text-transform:none"
+_PRIMES = ("′", "′′")
 
 
 def mathml(latex: str, *, display: bool = False) -> str:
@@ -75,6 +77,8 @@ def _atom(atom: Atom) -> str:
         return f'<mspace width="{_SPACES[atom.text]}"></mspace>'
     if atom.text in "∂∇∞⊤…":
         return f"<mi>{text}</mi>"
+    if atom.text in _PRIMES:
+        return f'<mo lspace="0" rspace="0">{text}</mo>'
     if atom.text == "/":
         return '<mo lspace="0.1em" rspace="0.1em">/</mo>'
     stretchy = ' stretchy="false"' if atom.text in "()[]|{}‖" else ""
@@ -87,6 +91,9 @@ def _fence(bracket: str) -> str:
 
 def _script(node: Script) -> str:
     base = _node(node.base)
+    if isinstance(node.base, Atom) and node.sub is None and _is_prime(node.sup):
+        # The sign is raised already; as an exponent it would float above the letter.
+        return f"<mrow>{base}{_node(node.sup)}</mrow>"
     limits = isinstance(node.base, Atom) and (
         node.base.kind == "large" or node.base.text in ("max", "min")
     )
@@ -98,6 +105,10 @@ def _script(node: Script) -> str:
     else:
         tag = "mover" if limits else "msup"
     return f"<{tag}>{''.join(parts)}</{tag}>"
+
+
+def _is_prime(node: Node | None) -> TypeGuard[Atom]:
+    return isinstance(node, Atom) and node.text in _PRIMES
 
 
 def _grid(node: Grid) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 
-from softgrad.derivation.document import Derivation, Step, Table
+from softgrad.derivation.document import Check, Derivation, Step, Table
 from softgrad.derivation.notation import mathml
 from softgrad.derivation.render import parts
 
 _LIMIT = 84
 # Colours are mixed from the text's own: a notebook may be dark where the system is light.
 _STYLE = """
+.sg-frame { container-type: inline-size; }
 .sg-derivation { max-width: 52rem; margin: 0 auto; line-height: 1.55;
   font: 16px/1.55 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   --line: color-mix(in srgb, currentColor 20%, transparent);
@@ -41,8 +43,14 @@ _STYLE = """
 .sg-derivation .verdict { margin-top: 2em; font-weight: 600; }
 .sg-derivation details { margin: .6em 0; }
 .sg-derivation summary { cursor: pointer; }
+.sg-derivation .number { white-space: nowrap; }
 .sg-derivation pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
   padding: .9em 1.1em; overflow-x: auto; font-size: .85em; line-height: 1.45; color: inherit; }
+@container (max-width: 30rem) {
+  .sg-derivation .formula { padding-left: 0; font-size: 1em; }
+  .sg-derivation .wide { margin-left: 0; } .sg-derivation caption { white-space: normal; }
+  .sg-derivation table { font-size: .82em; }
+  .sg-derivation th, .sg-derivation td { padding: .18em .35em; } }
 """
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -70,7 +78,7 @@ def html(derivation: Derivation, page: bool = True) -> str:
 
 
 def _body(derivation: Derivation) -> Iterator[str]:
-    yield f'<div class="sg-derivation"><style>{_STYLE}</style>'
+    yield f'<div class="sg-frame"><div class="sg-derivation"><style>{_STYLE}</style>'
     yield f"<h2>{escape(derivation.title)}</h2>"
     yield f"<p>{_prose(derivation.summary)}</p>"
     for number, step in enumerate(derivation.steps, start=1):
@@ -82,7 +90,7 @@ def _body(derivation: Derivation) -> Iterator[str]:
     for name, title in _PROGRAMS.items():
         code = escape(derivation.code(name))
         yield f"<details><summary>{title}</summary><pre><code>{code}</code></pre></details>"
-    yield "</div>"
+    yield "</div></div>"
 
 
 def _prose(prose: str) -> str:
@@ -102,8 +110,14 @@ def _step(step: Step, digits: int) -> Iterator[str]:
         for check in step.check:
             tone = "yes" if check.passed else "no"
             sign = f'<span class="{tone}">{parts.mark(check)}</span>'
-            yield f"<li>{sign} {_prose(check.what)}: {escape(parts.outcome(check))}</li>"
+            yield f"<li>{sign} {_prose(check.what)}: {_outcome(check)}</li>"
         yield "</ul>"
+
+
+def _outcome(check: Check) -> str:
+    """In words; a line may not break within 1.2e-13."""
+    text = escape(parts.outcome(check))
+    return re.sub(r"-?[0-9.]+e-?[0-9]+", r'<span class="number">\g<0></span>', text)
 
 
 def _table(table: Table, digits: int) -> Iterator[str]:

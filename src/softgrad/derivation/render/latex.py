@@ -16,6 +16,7 @@ _PREAMBLE = r"""\documentclass[11pt,fleqn]{article}
 \setlength{\parskip}{6pt}
 \setlength{\mathindent}{15pt}
 \raggedbottom
+\renewcommand{\arraystretch}{1.1}
 """
 _SPECIAL = {
     "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -71,11 +72,11 @@ def _number_words(text: str) -> str:
 def _table(table: Table, digits: int) -> Iterator[str]:
     if table.caption:
         yield ""
-        yield rf"{{\small {_prose(table.caption)}}}"
+        yield rf"{{\small {_prose(table.caption)}}}\nopagebreak"
     for headers, columns in parts.blocks(table, digits, _LIMIT):
         yield ""
         yield rf"{{\small \begin{{tabular}}{{{'r' * len(headers)}}}"
-        yield " & ".join(_prose(h) for h in headers) + r" \\ \hline"
+        yield " & ".join(_prose(h) for h in headers) + r" \\ \hline\rule{0pt}{2.6ex}"
         for k in range(len(columns[0])):
             cells = [_cell(column[k].rstrip()) for column in columns]
             if k in table.bold:

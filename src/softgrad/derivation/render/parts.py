@@ -79,10 +79,13 @@ def outcome(check: Check) -> str:
     """What came of a check, in words."""
     if check.difference is None:
         return check.note
+    text = check.method
+    if check.measured is not None:
+        text += f" give {figures.number(check.measured)}"
     if check.difference == 0:
-        text = f"{check.method}, no difference"
+        text += ", no difference"
     else:
-        text = f"{check.method}, difference {figures.number(check.difference, 2)}"
+        text += f", difference {figures.number(check.difference, 2)}"
     if not check.passed:
         text += f" (more than the {figures.number(check.tolerance, 2)} that rounding explains)"
     return f"{text}; {check.note}" if check.note else text

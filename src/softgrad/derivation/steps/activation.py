@@ -42,17 +42,17 @@ def _exponentials(w: Work) -> Step:
     moved = w.pair.activation(w.z + 1)
     return Step(
         "Exponentials, their sum, and the probabilities",
-        "The largest, $m$, is subtracted first. Numerator and denominator are both multiplied by "
-        "$e^{-m}$, so that $p$ stays what it is, and no exponential can overflow.",
+        "The largest, $m$, is subtracted first. That multiplies numerator and denominator by the "
+        r"same $\exp(-m)$: $p$ stays what it is, and no exponential can overflow.",
         (
             rf"m = \max_k {v}_k = {w.n(largest)}",
-            rf"e_i = e^{{{v}_i - m}} \quad S = \sum_k e_k = {w.n(total)}",
-            rf"p_i = \frac{{e_i}}{{S}} = \frac{{e^{{{v}_i}}}}{{\sum_k e^{{{v}_k}}}}",
+            rf"e_i = \exp({v}_i - m) \quad S = \sum_k e_k = {w.n(total)}",
+            rf"p_i = \frac{{e_i}}{{S}} = \frac{{\exp({v}_i)}}{{\sum_k \exp({v}_k)}}",
         ),
         (table("", columns, keep=w.keep, bold=w.top),),
         (
             w.check(
-                rf"$\frac{{\partial}}{{\partial {v}_i}} \log \sum_k e^{{{v}_k}} = p_i$",
+                rf"$\frac{{\partial}}{{\partial {v}_i}} \log \sum_k \exp({v}_k) = p_i$",
                 lambda z: w.evaluate(_LSE, x=z)[0],
                 w.z,
                 w.a,
@@ -69,10 +69,13 @@ def _quotient_rule(w: Work) -> list[Step]:
     p_i, p_j = w.factor(w.a[i]), w.factor(w.a[j])
     one = Step(
         "The quotient rule, i = j: a class and its own logit",
-        rf"Both numerator and denominator depend on ${v}_i$: $\partial e_i / \partial {v}_i = e_i$ "
-        rf"and $\partial S / \partial {v}_i = e_i$. (The shift $m$ may be taken as a constant: $p$ "
+        rf"$p_i = e_i / S$, and both depend on ${v}_i$. An exponential is its own derivative: "
+        rf"$\partial e_i / \partial {v}_i = e_i$, and as $e_i$ is one of the terms of $S$ also "
+        rf"$\partial S / \partial {v}_i = e_i$. (The shift $m$ may be taken as a constant: $p$ "
         "does not depend on it.)",
         (
+            r"\left(\frac{f}{g}\right)' = \frac{f' g - f g'}{g^2} \quad "
+            r"\text{with } f = e_i, g = S",
             rf"\frac{{\partial p_i}}{{\partial {v}_i}} = \frac{{e_i S - e_i e_i}}{{S^2}}"
             r" = \frac{e_i}{S} \left(1 - \frac{e_i}{S}\right) = p_i (1 - p_i)",
             rf"\frac{{\partial p_{{{i}}}}}{{\partial {v}_{{{i}}}}} = {p_i} \, (1 - {p_i}) = "
@@ -84,9 +87,8 @@ def _quotient_rule(w: Work) -> list[Step]:
         return [one]
     two = Step(
         "The quotient rule, i ≠ j: a class and another's logit",
-        rf"Now the numerator $e_i$ is a constant and only the sum moves, "
-        rf"$\partial S / \partial {v}_j "
-        "= e_j$: what one class gains the others lose.",
+        rf"Now the numerator does not know ${v}_j$, so that $f' = 0$, and only the sum moves: "
+        rf"$g' = \partial S / \partial {v}_j = e_j$. What one class gains the others lose.",
         (
             rf"\frac{{\partial p_i}}{{\partial {v}_j}} = \frac{{0 \cdot S - e_i e_j}}{{S^2}}"
             r" = -\frac{e_i}{S} \cdot \frac{e_j}{S} = -p_i p_j",
@@ -150,7 +152,7 @@ def _value(w: Work) -> Step:
         else "which looks at the whole row."
     )
     constants = ", ".join(
-        f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.constants.items()
+        f"${w.latex(k)} = {w.n(w.arithmetic.option(v))}$" for k, v in w.pair.constants.items()
     )
     formula = w.pair.expression(f.value, {"x": w.z}, w.pair.let) + 0 * w.z
     return Step(

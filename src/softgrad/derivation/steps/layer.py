@@ -34,13 +34,10 @@ def weights(w: Work, given: bool) -> Step:
     )
     return Step(
         "The weights of a linear layer: an outer product",
-        rf"Let the logits come from a linear layer with the features $h = ({inputs})$ ({whose}) "
-        rf"and "
-        r"the smallest weights that turn them into these logits, $W = x h^\top / (h^\top h)$, "
-        r"$b = 0$. "
-        r"Call the gradient by the logits $g$. $W_{ij}$ is only ever multiplied with $h_j$ and "
-        r"only "
-        r"moves $x_i$.",
+        f"Let the logits come from a linear layer with the features $h = ({inputs})$ ({whose}) "
+        r"and the smallest weights that turn them into these logits, $W = x h^\top / (h^\top h)$, "
+        r"$b = 0$. Call the gradient by the logits $g$. The weight $W_{ij}$ only ever meets $h_j$, "
+        r"and moves $x_i$ alone: $\partial x_i / \partial W_{ij} = h_j$.",
         (
             r"x_i = \sum_j W_{ij} h_j + b_i \quad g_i = \frac{\partial L}{\partial x_i}",
             r"\frac{\partial L}{\partial W_{ij}} = g_i h_j \quad \frac{\partial L}{\partial W} = g "
@@ -80,8 +77,14 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
 
     def loss(flat: Array) -> Any:
         change = flat.reshape(dW.shape)
-        values = [r.loss_at(r.x + (change * r.h[None, :]).sum(axis=1)) for r in rows]
+        values = [moved(r, change) for r in rows]
         return sum(values[1:], start=values[0]) / n
+
+    def moved(r: Work, change: Array) -> Any:
+        return r.loss_at(r.x + (change * r.h[None, :]).sum(axis=1))
+
+    def alone(r: Work) -> Any:
+        return lambda flat: moved(r, flat.reshape(dW.shape))
 
     what = (
         f"The {n} rows of the batch"
@@ -92,10 +95,8 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
     return Step(
         "A batch",
         f"{what}. The loss is the mean over the rows, not over rows and classes: every row's "
-        f"gradient "
-        f"is divided by $N = {n}$. The weights are shared, so their gradient is the sum over "
-        f"rows: one "
-        "matrix product. $H$ and $G$ hold a row for each example.",
+        f"gradient is divided by $N = {n}$. The weights are shared, so their gradient is the sum "
+        "over rows: one matrix product. $H$ and $G$ hold a row for each example.",
         (
             rf"L = \frac{{1}}{{N}} \sum_n L_n = {w.n(mean)} \quad "
             r"G_{nj} = \frac{1}{N} \frac{\partial L_n}{\partial x_{nj}}",
@@ -108,5 +109,6 @@ def batch(w: Work, rows: list[Work], given: bool) -> Step:
             matrix(r"$\partial L / \partial W$", dW, keep=w.keep, corner="class",
                    more={r"$\partial L / \partial b$": gradients.sum(axis=0)}),
         ),
-        (w.check(checked, loss, zero, dW.reshape(-1), w.T, w.through),),
+        (w.check(checked, loss, zero, dW.reshape(-1), w.T, max(r.through for r in rows),
+                 pieces=[alone(r) for r in rows]),),
     )  # fmt: skip

@@ -36,7 +36,7 @@ def _loss(w: Work) -> Step:
     title = words(w.pair.loss_name)
     return Step(
         f"The loss: {title.removesuffix(' loss')}",
-        " ".join(part for part in (_prose(w), _constants(w), f.note, _mismatch(w)) if part),
+        " ".join(filter(None, (_prose(w), _constants(w), f.note, _mismatch(w), _infinite(w)))),
         tuple(formulas),
         (table("", columns, keep=w.keep, bold=w.focus[0]),),
         (
@@ -55,9 +55,8 @@ def _loss(w: Work) -> Step:
 def _prose(w: Work) -> str:
     if w.index is not None:
         return (
-            rf"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ "
-            rf"and "
-            "0 elsewhere."
+            f"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ "
+            "and 0 elsewhere."
         )
     return "The target $y$ has a number for each class."
 
@@ -74,7 +73,7 @@ def _one_hot(w: Work) -> str:
 
 def _constants(w: Work) -> str:
     constants = ", ".join(
-        f"${w.latex(k)} = {w.n(w.arithmetic.number(v))}$" for k, v in w.pair.loss_constants.items()
+        f"${w.latex(k)} = {w.n(w.arithmetic.option(v))}$" for k, v in w.pair.loss_constants.items()
     )
     return f"Here {constants}." if constants else ""
 
@@ -97,8 +96,17 @@ def _mismatch(w: Work) -> str:
         return ""
     return (
         f"This loss is meant for {_WORDS[takes]}, which {name} does not give: the formulas hold, "
-        f"but "
-        "the number is no likelihood."
+        "but the number is no likelihood."
+    )
+
+
+def _infinite(w: Work) -> str:
+    """Where float64 has no finite loss to derive."""
+    if is_finite(w.loss):
+        return ""
+    return (
+        f"Here it is infinite, for a ${w.s}_i$ that the target asks about has become exactly 0 or "
+        "1: no gradient leads away from there. Losses of logits do not come to this point."
     )
 
 
@@ -131,18 +139,22 @@ def _chain_rule(w: Work) -> Step:
         if w.pair.fused:
             columns[rf"$J^\top \partial L / \partial {s}$"] = product
         if _keeps_digits(w):
-            checks.append(w.same(_two_ways(w), product, w.gradient))
+            terms = (np.abs(w.jacobian) * np.abs(w.slope)[:, None]).sum(axis=0)
+            checks.append(w.same(_two_ways(w), product, w.gradient, terms))
     else:
         prose += (
             f" Here a ${s}_i$ is so small that the product of Jacobian and slope has no digits "
-            f"left "
-            "in float64; the closed form below needs neither of them."
+            "left in float64; the closed form below needs neither of them."
         )
     closed = _closed(w)
     columns[closed] = w.gradient
     checks.append(
         w.check(
-            rf"$\partial L / \partial {v}$", lambda z: w.pair.loss(z, w.target), w.z, w.gradient
+            rf"$\partial L / \partial {v}$",
+            lambda z: w.pair.loss(z, w.target),
+            w.z,
+            w.gradient,
+            through=w.rounded,
         )
     )
     return Step(
@@ -161,8 +173,14 @@ def _two_ways(w: Work) -> str:
 
 
 def _keeps_digits(w: Work) -> bool:
-    """Whether J^T dL/da keeps its digits: not where it is made of a tiny p times its inverse."""
-    return w.arithmetic.exact or float(np.max(np.abs(w.slope))) < 1e3
+    """Whether J^T dL/da keeps its digits: not where it is made of a tiny p times its inverse, nor
+    where 1 - p has lost them."""
+    if w.arithmetic.exact:
+        return True
+    f = w.pair.loss_formula
+    assert f is not None
+    lost = w.pair.fused and "1 - p" in f.slope_of_p and bool(np.any(w.a > 0.999))
+    return not lost and float(np.max(np.abs(w.slope))) < 1e3
 
 
 def _closed(w: Work) -> str:
@@ -199,7 +217,8 @@ def _cancellation(w: Work) -> list[str]:
             rf"= -y_j + y_j p_j + p_j \sum_{{i \ne j}} y_i = {left}",
         ]
     if w.pair.elementwise:
-        return [rf"= {w.latex(f.slope_of_p, 'j')} \, p_j (1 - p_j) = {left}"]
+        slope = rf"\left({w.latex(f.slope_of_p, 'j')}\right) p_j (1 - p_j)"
+        return [f"= {slope} = {w.latex(f.multiplied, 'j')} = {left}"]
     letters = {k: v for k, v in f.let.items() if k != w.s}
     return [
         f"= {left}",

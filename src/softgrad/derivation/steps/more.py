@@ -40,11 +40,12 @@ def temperature(w: Work) -> Step:
         )
         claimed, f = np.array([slope]), lambda v: w.pair.loss(w.x / v[0], w.target)
         what, through = r"$\partial L / \partial T$", w.through * w.T
-        checks = (w.check(r"$\partial L / \partial x$", w.loss_at, w.x, gradient, w.T),)
+        what_x = r"$\partial L / \partial x$"
+        checks = (w.check(what_x, w.loss_at, w.x, gradient, w.T, w.rounded),)
     hotter = " A low temperature sharpens, a high one evens out." if w.s == "p" else ""
     return Step(
         "Temperature",
-        rf"The activation sees $z = x / T$. Every derivative by the logits $x$ therefore gains a "
+        "The activation sees $z = x / T$. Every derivative by the logits $x$ therefore gains a "
         rf"factor $1/T$, here ${w.n(1 / w.T)}$.{hotter}",
         formulas,
         (table("", columns, keep=w.keep, bold=w.top),),
@@ -61,7 +62,9 @@ def _temperature_scale(w: Work) -> Any:
 def hessian(w: Work) -> Step:
     """d2L/dx2; for a softmax with cross-entropy the covariance of the one-hot vector."""
     H = w.pair.hessian(w.z, w.target) / (w.T * w.T)
-    measured = w.check(r"$H$, by differences of the gradient", w.gradient_at, w.x, H.T, w.T)
+    rounded = w.pair.rounded_gradient(w.z, w.target) / w.T
+    what = r"$H$, by differences of the gradient"
+    measured = w.check(what, w.gradient_at, w.x, H.T, w.T, rounded)
     scaled = r"\frac{1}{T^2} " if w.heated else ""
     name = r"H_{ij} = \frac{\partial^2 L}{\partial x_i \partial x_j}"
     if w.pair.fused and w.pair.loss_name == "cross_entropy":
@@ -70,13 +73,11 @@ def hessian(w: Work) -> Step:
         return Step(
             "Second derivative: the covariance of the one-hot vector",
             r"The gradient is $p - y$ and $y$ is constant: what is left to differentiate is $p$, "
-            r"and "
-            r"its Jacobian is known. Draw a class $K$ with probabilities $p$ and write it as the "
-            r"one-hot vector $Y = e_K$. Its mean is $p$ and its covariance is this matrix. A "
-            r"covariance is "
-            r"never negative along any direction: the loss is convex, and flat only where all "
-            r"logits "
-            r"move together.",
+            r"and its Jacobian is known. Draw a class $K$ with probabilities $p$ and write it as "
+            r"the one-hot vector $Y$, 1 at $K$ and 0 elsewhere. Its mean is $p$. $Y Y^\top$ is 1 "
+            r"at row and column $K$ and 0 elsewhere, with the mean $\operatorname{diag}(p)$: this "
+            r"matrix is the covariance of $Y$. A covariance is never negative along any direction: "
+            r"the loss is convex, and flat only where all logits move together.",
             (
                 rf"{name} = {scaled}\frac{{\partial p_i}}{{\partial {w.v}_j}}",
                 "H = "
@@ -87,7 +88,11 @@ def hessian(w: Work) -> Step:
             (matrix("The matrix $H$", H, keep=w.keep, sums=True),),
             (
                 measured,
-                w.same(r"the covariance $\sum_k p_k (e_k - p)(e_k - p)^\top$", H, covariance),
+                w.same(
+                    r"the covariance $\sum_k p_k (u_k - p)(u_k - p)^\top$, $u_k$ one-hot at $k$",
+                    H,
+                    covariance,
+                ),
                 _convex(w, H),
             ),
         )
@@ -117,7 +122,7 @@ def _times(factor: str, terms: str) -> str:
 
 
 def _shape_of(w: Work, H: Array) -> str:
-    if w.arithmetic.exact:
+    if w.arithmetic.exact or not np.all(np.isfinite(H)):
         return ""
     lowest = float(np.linalg.eigvalsh((H + H.T) / 2).min())
     if lowest < -1e-12 * float(np.max(np.abs(H)) + 1e-300):
@@ -185,8 +190,7 @@ def _sigmoid_as_softmax(w: Work) -> Step:
     return Step(
         "The sigmoid is a softmax of two classes",
         rf"Give the answer no the logit 0 and the answer yes the logit ${v}$: the probability of "
-        rf"yes "
-        r"is the sigmoid.",
+        "yes is the sigmoid.",
         (rf"\frac{{e^{{{v}}}}}{{e^{{{v}}} + e^0}} = \frac{{1}}{{1 + e^{{-{v}}}}} = \sigma({v})",),
         (),
         (

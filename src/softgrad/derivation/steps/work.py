@@ -146,6 +146,7 @@ class Work:
         scale: Any = 1.0,
         through: Any = 0,
         within: Sequence[int] | None = None,
+        pieces: Sequence[Any] = (),
     ) -> Check:
         """A derivative against finite differences, by the entries ``within`` alone if given."""
         only = self.checked
@@ -157,19 +158,32 @@ class Work:
         if within is not None:
             only = [k for k in within if only is None or k in only]
         return differences.check(
-            what, f, x, claimed, self.arithmetic, scale=scale, through=through, only=only
+            what,
+            f,
+            x,
+            claimed,
+            self.arithmetic,
+            scale=scale,
+            through=through,
+            only=only,
+            pieces=pieces,
         )
 
     @property
     def through(self) -> Any:
         """What is rounded where the logits themselves are computed: see `differences.check`."""
-        return np.max(np.abs(self.x)) * np.max(np.abs(self.gradient)) / self.T
+        return np.max(np.abs(self.x)) * np.max(np.abs(self.gradient)) / self.T + self.rounded
 
-    def same(self, what: str, claimed: Any, other: Any) -> Check:
-        """Two ways to the same numbers."""
+    @cached_property
+    def rounded(self) -> Any:
+        """What is rounded between the logits and the loss."""
+        return self.pair.rounded_loss(self.z, self.target)
+
+    def same(self, what: str, claimed: Any, other: Any, terms: Any = 0) -> Check:
+        """Two ways to the same numbers, which are sums of terms as large as ``terms``."""
         claimed, other = np.asarray(claimed), np.asarray(other)
         difference = np.max(np.abs(claimed - other))
-        size = max(np.max(np.abs(claimed)), np.max(np.abs(other)))
+        size = max(np.max(np.abs(claimed)), np.max(np.abs(other)), np.max(np.abs(terms)))
         if not is_finite(difference):
             return Check(what, None, None, True, "not compared: the numbers are not finite")
         tolerance = self._room * size

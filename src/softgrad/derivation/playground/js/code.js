@@ -60,7 +60,7 @@ function arrays({ state }, array, indent) {
 
 function numpy(model) {
   const { temperature, mask, weights, soft } = model.state;
-  const { text, classes } = arrays(model, (value) => `np.array(${value})`, 18);
+  const { text, classes } = arrays(model, (value) => `np.array(${value})`, 19);
   const z = temperature === 1 ? "logits" : "logits / T";
   return `import numpy as np
 
@@ -121,7 +121,7 @@ print(p, loss, grad, sep="\\n")
 
 function jax(model) {
   const { temperature, mask, weights, soft } = model.state;
-  const { text, classes } = arrays(model, (value) => `jnp.array(${value})`, 19);
+  const { text, classes } = arrays(model, (value) => `jnp.array(${value})`, 20);
   const z = temperature === 1 ? "x" : "x / T";
   return `import jax
 import jax.numpy as jnp
@@ -139,7 +139,8 @@ def loss_of(x):
 
 
 loss, grad = jax.value_and_grad(loss_of)(logits)
-print(loss, grad, sep="\\n")
+p = jax.nn.softmax(${mask ? `jnp.where(mask, ${z.replace("x", "logits")}, -jnp.inf)` : z.replace("x", "logits")}, axis=-1)
+print(p, loss, grad, sep="\\n")
 `;
 }
 
@@ -151,8 +152,11 @@ const tex = (v, decimals = 4) => {
   const [digits, exponent] = text.split("e");
   return exponent ? `${digits} \\times 10^{${exponent}}` : text;
 };
-const column = (list) =>
-  `\\begin{pmatrix} ${list.map((v) => tex(v)).join(" \\\\ ")} \\end{pmatrix}`;
+/** A number that was typed, as it was typed where that is short. */
+const typed = (v) => (/^-?\d*\.?\d*$/.test(String(v)) && String(v).length < 9 ? String(v) : tex(v));
+const column = (list, one = tex) =>
+  `\\begin{pmatrix} ${list.map((v) => one(v)).join(" \\\\ ")} \\end{pmatrix}`;
+const WIDEST = 8; // columns of a matrix that fit on a page
 
 function latex({ state, x, p, masses, mass, loss, grad, jacobian, row }) {
   const { temperature, mask, weights } = state;
@@ -162,10 +166,14 @@ function latex({ state, x, p, masses, mass, loss, grad, jacobian, row }) {
   const gradient = plain
     ? "p - y"
     : `${temperature === 1 ? "" : "\\frac{1}{T} \\left("}${mass === 1 ? "p" : "Y p"} - ${weights ? "w \\odot y" : "y"}${temperature === 1 ? "" : "\\right)"}`;
+  const matrixText =
+    jacobian.length > WIDEST
+      ? `${temperature === 1 ? "" : "\\frac{1}{T} \\left("}\\operatorname{diag}(p) - p p^\\top${temperature === 1 ? "" : "\\right)"}`
+      : `\\begin{pmatrix} ${jacobian.map((line) => line.map((v) => tex(v, 3)).join(" & ")).join(" \\\\ ")} \\end{pmatrix}`;
   const lines = [
-    `x &= ${column(x)}${temperature === 1 ? "" : `, \\quad T = ${tex(temperature)}`}`,
+    `x &= ${column(x, typed)}${temperature === 1 ? "" : `, \\quad T = ${typed(temperature)}`}`,
     `p_i &= \\frac{e^{${exponent("i")}}}{\\sum_{j} e^{${exponent("j")}}}, \\qquad p = \\operatorname{softmax}(${z}) = ${column(p)}`,
-    `\\frac{\\partial p_i}{\\partial x_j} &= ${temperature === 1 ? "" : "\\frac{1}{T} "}p_i (\\delta_{ij} - p_j), \\qquad J = \\begin{pmatrix} ${jacobian.map((line) => line.map((v) => tex(v, 3)).join(" & ")).join(" \\\\ ")} \\end{pmatrix}`,
+    `\\frac{\\partial p_i}{\\partial x_j} &= ${temperature === 1 ? "" : "\\frac{1}{T} "}p_i (\\delta_{ij} - p_j), \\qquad J = ${matrixText}`,
     `L &= -\\sum_c ${weights ? "w_c " : ""}y_c \\log p_c = ${tex(loss)}`,
     `\\frac{\\partial L}{\\partial x} &= ${gradient} = ${column(grad)}`,
   ];
@@ -176,7 +184,7 @@ function latex({ state, x, p, masses, mass, loss, grad, jacobian, row }) {
         .filter((c) => c !== null)
         .join(", ")}`,
     (weights || mass !== 1) &&
-      `% w \\odot y = (${masses.map((v) => tex(v)).join(", ")}), Y = ${tex(mass)}`,
+      `% w \\odot y = (${masses.map((v) => typed(v)).join(", ")}), Y = ${typed(mass)}`,
     row.at < 0 && "% no class takes part",
   ].filter(Boolean);
   return `% needs \\usepackage{amsmath}\n${remarks.map((line) => `${line}\n`).join("")}\\begin{align*}\n${lines.join(" \\\\\n")}\n\\end{align*}\n`;

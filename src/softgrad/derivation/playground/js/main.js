@@ -85,15 +85,40 @@ for (const [name, title] of VIEWS) {
     title,
   );
   tab.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
+    const at = names.indexOf(name);
+    const goal = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (goal === undefined) return;
     event.preventDefault();
-    const next = names[(names.indexOf(name) + by + names.length) % names.length];
+    const next = names[(goal + names.length) % names.length];
     store.set({ view: next });
     tabs.get(next).focus();
   });
   tabs.set(name, tab);
   navigation.append(tab);
+}
+
+// --- Who is told of a change ----------------------------------------------------------------------
+
+// What lies outside of the window follows a frame later, once nothing changes any more: while a logit
+// is dragged only what can be seen is drawn.
+const outside = new Set();
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) outside.delete(target);
+      else outside.add(target);
+    }
+  },
+  { rootMargin: "150px" },
+);
+for (const view of explore) watcher.observe(view.element);
+
+let late = 0;
+function refresh(views, model) {
+  cancelAnimationFrame(late);
+  const hidden = views.filter((view) => outside.has(view.element));
+  for (const view of views) if (!hidden.includes(view)) view.update(model);
+  late = requestAnimationFrame(() => hidden.forEach((view) => view.update(model)));
 }
 
 let spoken = "";
@@ -110,7 +135,7 @@ function show(state) {
   }
   document.body.dataset.view = state.view;
   if (state.view !== "train") bench.update(model);
-  for (const view of panels.get(state.view)) view.update(model);
+  refresh(panels.get(state.view), model);
   if (state.view !== "train") training.update(model);
 
   const words = `Class ${state.i}: logit ${num(model.x[state.i])}, probability ${fixed(model.p[state.i], 3)}. Loss ${num(model.loss, 3)} nats.`;
@@ -131,10 +156,12 @@ store.subscribe(show);
 // --- The address ----------------------------------------------------------------------------------
 
 let saving = 0;
-let written = "";
+let written = location.hash; // what the state on the page was read from, or written to
 function save() {
-  written = `#${encode(store.get())}`;
-  history.replaceState(null, "", written);
+  // An address that was set meanwhile is about to be read: it must not be overwritten.
+  if (location.hash !== written) return;
+  history.replaceState(null, "", `#${encode(store.get())}`);
+  written = location.hash;
 }
 function saveSoon() {
   clearTimeout(saving);
@@ -149,7 +176,9 @@ function tellRefused(refused) {
   if (refused.length) announce(`The address could not be read in full: ${refused.join(", ")}.`);
 }
 window.addEventListener("hashchange", () => {
-  if (location.hash !== written) load(location.hash);
+  if (location.hash === written) return;
+  written = location.hash;
+  load(written);
 });
 tellRefused(first.refused);
 

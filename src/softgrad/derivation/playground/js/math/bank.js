@@ -62,7 +62,7 @@ function doubled(problem) {
   return softmaxRow(problem.row.p, { mask: problem.row.part }).p;
 }
 
-/** Gradients of the cross-entropy by the logits, row by row: [number, rows, remark]. */
+/** Gradients of the cross-entropy by the logits, row by row: [number or null, rows, remark]. */
 export function gradients(batch) {
   const each = (f) => batch.map(f);
   const J = (problem) => jacobian(problem.row);
@@ -142,6 +142,20 @@ export function gradients(batch) {
   }
   add(28, ({ row, m, T }) => m.map((value, i) => (total(m) * (i === row.at) - value) / T));
   add(29, ({ row, m, T }) => row.p.map((p, i) => (total(m) * p - 2 * m[i]) / T));
+  // Steps of the way that were taken for its end; the catalogue has no number for them.
+  const unfinished = (remark, f) => list.push([null, each(f), remark]);
+  unfinished("These are the probabilities: y has not been subtracted", ({ row, m, T }) =>
+    row.p.map((p) => (total(m) * p) / T),
+  );
+  unfinished("This is ∂L/∂p, −y/p: the Jacobian of softmax is still to be multiplied", (problem) =>
+    problem.m.map((value, i) => (value === 0 ? 0 : -value / problem.row.p[i])),
+  );
+  unfinished("This is the gradient of the squared loss ‖p − y‖², not of the cross-entropy", (problem) =>
+    times(
+      J(problem),
+      problem.row.p.map((p, i) => 2 * (p - problem.m[i])),
+    ),
+  );
   return list;
 }
 

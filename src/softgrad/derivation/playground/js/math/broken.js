@@ -33,14 +33,12 @@ function transpose(matrix) {
   return matrix[0].map((_, c) => matrix.map((line) => line[c]));
 }
 
-/** p, log p, loss, Jacobian and gradient of every row of a batch, computed with these switches. */
-export function compute(logits, masses, temperature, mask, switches = RIGHT) {
-  const options = { ...RIGHT, ...switches };
-  const r = rounder(options.dtype);
+/** Softmax and loss of every row of a batch, with these switches; `once` where softmax is applied twice. */
+function forward(logits, masses, temperature, mask, options, r) {
   const z = logits.map((x) =>
     x.map((value, c) => (mask && !mask[c] ? -Infinity : r(r(value) / r(temperature)))),
   );
-  let once = normalise(z, options, r);
+  const once = normalise(z, options, r);
   let final = once;
   if (options.twice) {
     const again = once.map(({ p }) => p.map((value, c) => (mask && !mask[c] ? -Infinity : value)));
@@ -49,10 +47,26 @@ export function compute(logits, masses, temperature, mask, switches = RIGHT) {
   return final.map(({ p, logP: stable }, n) => {
     const logP = options.logOfSoftmax ? p.map((value) => r(Math.log(value))) : stable;
     const m = masses[n].map(r);
-    const mass = m.reduce((a, b) => r(a + b), 0);
     const loss = m.reduce((sum, value, c) => (value === 0 ? sum : r(sum - r(value * logP[c]))), 0);
+    return { p, logP, m, loss, once: once[n].p };
+  });
+}
+
+/** The losses alone of every row of a batch, computed with these switches. */
+export function lossesWith(logits, masses, temperature, mask, switches = RIGHT) {
+  const options = { ...RIGHT, ...switches };
+  const rows = forward(logits, masses, temperature, mask, options, rounder(options.dtype));
+  return rows.map(({ loss }) => loss);
+}
+
+/** p, log p, loss, Jacobian and gradient of every row of a batch, computed with these switches. */
+export function compute(logits, masses, temperature, mask, switches = RIGHT) {
+  const options = { ...RIGHT, ...switches };
+  const r = rounder(options.dtype);
+  return forward(logits, masses, temperature, mask, options, r).map(({ p, logP, m, loss, once }) => {
+    const mass = m.reduce((a, b) => r(a + b), 0);
     const local = derivative(p, options.diagonal, r);
-    const first = options.twice ? derivative(once[n].p, options.diagonal, r) : null;
+    const first = options.twice ? derivative(once, options.diagonal, r) : null;
     const scale = (value) => r(value / r(temperature));
     const whole = first ? product(local, first, r) : local;
     const jacobian = whole.map((line) => line.map(scale));

@@ -25,7 +25,7 @@ export function readingsOf(count, problem) {
   const batch = problemOf(problem);
   const readings = [];
   if (count === N * C && (N > 1 || C === count)) {
-    readings.push(gradientReading(batch, problem, reduction, "gradient of the batch"));
+    readings.push(gradientReading(batch, problem, reduction, N > 1 ? "gradient of the batch" : "gradient"));
   }
   if (count === C && N > 1) {
     readings.push(
@@ -82,7 +82,7 @@ function gradientReading(
       if (number === 4) formulas.push({ mistakes: [4], values: flat(matrix) });
   } else {
     for (const [number, matrix, remark] of bank)
-      formulas.push({ mistakes: [number], remark, values: flat(matrix) });
+      formulas.push({ mistakes: [number ?? remark], values: flat(matrix) });
   }
   const factors = [
     [1, []],
@@ -172,7 +172,8 @@ function lossReading(batch, problem) {
     if (classWeight) factors.push([divisor / batch.length, [20]]);
   }
   factors.push([1 / logits[0].length, [19]]);
-  factors.push([1 / Math.LN2, ["bits in place of nats: log₂ was used"]]);
+  factors.push([1 / Math.LN2, ["Bits in place of nats: log₂ was used"]]);
+  factors.push([1 / Math.LN10, ["log₁₀ was used in place of log"]]);
   // One number carries little: pairs of mistakes would fit by accident.
   const candidates = combine(formulas, factors).filter(({ mistakes }) => mistakes.length < 2);
   return { shape: "loss", truth: [truth], candidates, columns: 1 };

@@ -121,9 +121,12 @@ export function crossEntropyBatch(
     losses,
     loss: reduction === "none" ? losses : total(losses),
     grad: rows.map((row, n) => crossEntropyGrad(row, masses[n]).map((v) => scaled(share[n], v))),
-    hessian: rows.map((row, n) =>
-      crossEntropyHessian(row, masses[n]).map((line) => line.map((v) => scaled(share[n], v))),
-    ),
+    /** Only computed where it is read: it is as large as all else squared. */
+    get hessian() {
+      return rows.map((row, n) =>
+        crossEntropyHessian(row, masses[n]).map((line) => line.map((v) => scaled(share[n], v))),
+      );
+    },
   };
 }
 

@@ -33,7 +33,7 @@ export function benchView(store, announce) {
     ]),
     (soft) => store.set({ soft }),
   );
-  const count = h("output", { class: "count" });
+  const count = h("span", { class: "count" });
   const resize = (by) => {
     const { logits, mask, weights } = store.get();
     const size = logits[0].length + by;

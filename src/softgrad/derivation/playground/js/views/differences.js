@@ -34,8 +34,8 @@ export function differencesView(store) {
     "aria-label": "Step size, power of ten",
     oninput: () => store.set({ step: Number(slide.value) }),
   });
-  const size = h("output", { class: "step-size" });
-  const verdict = h("p", { class: "verdict", role: "status" });
+  const size = h("span", { class: "step-size" });
+  const verdict = h("p", { class: "verdict" });
   const body = h("tbody", {});
   const figure = h("div", { class: "figure" });
   const element = card(
@@ -57,7 +57,7 @@ export function differencesView(store) {
         { class: "scroll" },
         h(
           "table",
-          { class: "grid" },
+          { class: "grid", "aria-label": "The gradient by its formula and as it is measured" },
           h(
             "thead",
             {},

@@ -85,7 +85,7 @@ export function formulaView() {
       sym("p_i", v("p", it("i"))),
       h("span", { class: "thin" }),
       "(",
-      sym("delta", v("δ", [it("i"), it("j")])),
+      sym("delta", [h("var", { class: "greek" }, "δ"), h("sub", {}, it("i"), it("j"))]),
       op("−"),
       sym("p_j", v("p", it("j"))),
       ")",
@@ -187,23 +187,29 @@ export function formulaView() {
       ];
     },
     L: () => {
-      const { masses, row, loss } = model;
+      const { masses, row, p, loss } = model;
       const parts = masses.map((mass, c) => [mass, c]).filter(([mass]) => mass !== 0);
+      // log p from p where its digits are seen; else its value, which never came from a rounded p.
+      const plain = ([, c]) => p[c] >= 1e-4 && p[c] < 0.99995;
       const terms = parts
         .slice(0, 4)
         .flatMap(([mass, c], at) => [
           at ? h("wbr") : null,
-          op("−"),
-          mass !== 1 && [bound("y_c", num(mass)), " · "],
-          "(",
-          bound("logp", num(row.logP[c])),
-          ")",
+          h("span", { class: "whole" }, [
+            op("−"),
+            mass !== 1 && [bound("y_c", num(mass)), h("span", { class: "thin" })],
+            plain([mass, c])
+              ? bound("logp", "log ", num(p[c]))
+              : ["(", bound("logp", num(row.logP[c])), ")"],
+          ]),
         ]);
       if (parts.length > 4) terms.push(op("−"), "…");
+      const lost = parts.length === 1 && !plain(parts[0]) && Number.isFinite(loss);
       const inner =
-        !model.state.soft && row.at === model.target
-          ? `log1p of the other exponentials, ${num(row.others)}`
-          : null;
+        lost &&
+        (row.at === parts[0][1]
+          ? `as log(1 + ${num(row.others)}), the other exponentials: p rounds to 1`
+          : "as z − m − log Σ: p itself is tiny");
       return [
         bound("L", num(loss)),
         op("="),
@@ -256,7 +262,7 @@ export function formulaView() {
     );
     return parts;
   });
-  const readout = h("p", { class: "readout", "aria-live": "polite" });
+  const readout = h("p", { class: "readout" });
   const element = card(
     "formula",
     "The formula, with your numbers",

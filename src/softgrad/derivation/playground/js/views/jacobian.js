@@ -1,6 +1,6 @@
 // The Jacobian of softmax as a heat map.
 
-import { card, fill, h } from "../dom.js";
+import { attributes, card, fill, h } from "../dom.js";
 import { fixed, num, power } from "../format.js";
 
 const WITH_NUMBERS = 7; // classes up to which the cells hold their numbers
@@ -11,15 +11,16 @@ const low = (index) => h("sub", {}, String(index));
 export function heat(value, largest) {
   if (!Number.isFinite(value)) return "var(--bad)";
   const share = largest > 0 ? Math.sqrt(Math.abs(value) / largest) : 0;
-  return `color-mix(in oklab, var(--${value >= 0 ? "accent" : "warm"}) ${(share * 78).toFixed(1)}%, var(--card))`;
+  return `color-mix(in oklab, var(--${value >= 0 ? "accent" : "warm"}) ${Math.round(share * 78)}%, var(--card))`;
 }
 
 export function jacobianView(store) {
   const table = h("table", {
     class: "heat",
+    role: "grid",
     "aria-label": "Jacobian of softmax: row i, column j, how p i moves with x j",
   });
-  const detail = h("div", { class: "cell-detail", "aria-live": "polite" });
+  const detail = h("div", { class: "cell-detail" });
   const element = card(
     "jacobian",
     "The Jacobian",
@@ -28,6 +29,7 @@ export function jacobianView(store) {
   );
   let cells = [];
   let sums = [];
+  const tones = new WeakMap(); // colours as they are: setting 400 of them again costs a frame
   let size = 0;
 
   function build(classes) {
@@ -101,7 +103,9 @@ export function jacobianView(store) {
     cells.forEach((line, a) =>
       line.forEach((cell, b) => {
         const value = J[a][b];
-        cell.style.setProperty("--heat", heat(value, largest));
+        const tone = heat(value, largest);
+        if (tones.get(cell) !== tone) cell.style.setProperty("--heat", tone);
+        tones.set(cell, tone);
         cell.classList.toggle("looked-at", a === i && b === j);
         cell.classList.toggle("on-cross", (a === i) !== (b === j));
         cell.tabIndex = a === i && b === j ? 0 : -1;
@@ -111,7 +115,9 @@ export function jacobianView(store) {
     );
     sums.forEach((cell, a) => {
       const sum = J[a].reduce((s, v) => s + v, 0);
-      fill(cell, sum === 0 ? "0" : power(sum, 0));
+      const rounding = 4 * classes * Number.EPSILON * largest;
+      fill(cell, Math.abs(sum) <= rounding ? "0" : power(sum, 0));
+      attributes(cell, { title: sum === 0 ? null : `${power(sum, 0)} is left by rounding` });
     });
     const overT = temperature === 1 ? "" : ` / ${num(temperature)}`;
     const same = i === j;

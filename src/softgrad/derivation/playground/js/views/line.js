@@ -97,7 +97,7 @@ export function classLines(store, read, announce) {
       bigStep: 0.1,
       text: () => fixed(read().p[c], 4),
     });
-    const value = h("output", { class: "p-value" });
+    const value = h("span", { class: "p-value" });
     const part = h("input", {
       type: "checkbox",
       "aria-label": `Class ${c} takes part`,

@@ -8,7 +8,7 @@ export function lossView() {
   const body = h("tbody", {});
   const table = h(
     "table",
-    { class: "grid gradient" },
+    { class: "grid gradient", "aria-label": "Loss and gradient of every class" },
     h(
       "thead",
       {},
@@ -88,7 +88,7 @@ export function lossView() {
       fill(cells[2], num(y[c]));
       fill(cells[3], refused >= 0 ? "–" : signed(grad[c], 4));
       const swing = arrow.firstChild;
-      const share = (Math.abs(grad[c]) / largest) * 50;
+      const share = refused >= 0 ? 0 : (Math.abs(grad[c]) / largest) * 50;
       swing.className = `swing ${grad[c] > 0 ? "down" : "up"}`;
       swing.style.setProperty("--size", `${share.toFixed(2)}%`);
     });

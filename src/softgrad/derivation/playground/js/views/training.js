@@ -58,7 +58,7 @@ export function trainingView(store, announce) {
     "aria-label": "Hidden units",
     oninput: () => restart({ width: Number(width.value) }),
   });
-  const widthText = h("output", {});
+  const widthText = h("span", {});
   const rate = numberField("Step size", {
     get: () => store.get().rate,
     set: (v) => store.set({ rate: v }),
@@ -283,6 +283,8 @@ export function trainingView(store, announce) {
       ),
       figure("Steps", String(training.steps), `‖gradient‖ ${num(shown.gradient, 2)}`),
     );
+    // As many units as there are pixels: the letters of the axes keep their size on every screen.
+    const wide = Math.min(620, Math.max(280, curve.clientWidth));
     const { history } = training;
     const end = Math.max(20, training.steps);
     const now = [training.steps, training.loss];
@@ -290,8 +292,8 @@ export function trainingView(store, announce) {
     fill(
       curve,
       plot({
-        width: 380,
-        height: 190,
+        width: wide,
+        height: Math.round(0.55 * wide),
         x: {
           min: 0,
           max: end,
