@@ -5,6 +5,7 @@
 
 #include "activations.hpp"
 #include "arrays.hpp"
+#include "softgrad/cross_entropy_batch.hpp"
 
 namespace softgrad {
 namespace {

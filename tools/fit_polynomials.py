@@ -1,4 +1,4 @@
-"""Fits the polynomials of cpp/include/softgrad/activation_math.hpp: python tools/fit_polynomials.py
+"""Fits the polynomials of exp.hpp and activation_math.hpp: python tools/fit_polynomials.py
 
 Minimax by the exchange algorithm of Remez, in relative error, at 200 bits. Prints the largest error
 and the coefficients, highest first, rounded to the type that computes with them.
@@ -64,6 +64,27 @@ def exp_rest(r: Any) -> Any:
     return (mpmath.exp(r) - 1 - r) / r**2
 
 
+def exp2_slope(f: Any) -> Any:
+    """q with 2^f = 1 + f q(f)."""
+    log2 = mpmath.log(2)
+    if abs(f) < mpmath.mpf(10) ** -20:
+        return log2 + f * log2**2 / 2
+    return (2**f - 1) / f
+
+
+def print_eighths() -> None:
+    """2^(k / 8) as two doubles, and times the factor for which one double does."""
+    factor = 1 + mpmath.mpf(157253372) / mpmath.mpf(2) ** 52
+    powers = [mpmath.mpf(2) ** (mpmath.mpf(k) / 8) for k in range(8)]
+    for power in powers:
+        high = float(power)
+        common = power * factor
+        error = abs(float(common) / common - 1)
+        size = f"2^{float(mpmath.log(error, 2)):.1f}" if error else "0"
+        print("   ", high.hex(), float(power - high).hex(), float(common).hex(), "off by", size)
+    print("    log of the factor", float(mpmath.log(factor)).hex())
+
+
 def normal_tail(centre: int) -> Function:
     """(a + centre) Phi(-a) exp(a^2 / 2) as a function of t = (a - centre) / (a + centre)."""
 
@@ -87,7 +108,14 @@ def main() -> None:
     for name, degree in (("Single", 3), ("Short", 4), ("Full", 7)):
         single = name == "Single"
         report(f"log1p, {name}", log1p_rest, 0, 0.0405, degree, lambda _: mpmath.mpf(1.5), single)
+    print("2^(k / 8):")
+    print_eighths()
+    small = mpmath.mpf(10) ** -8
+    half = mpmath.log(2) / 16 * mpmath.mpf("1.0001")
+    report("exp, eighths", exp_rest, -half, half, 5, lambda r: r * r / mpmath.exp(r) + small, False)
+    report("2^f, eighths", exp2_slope, -1 / 16, 1 / 16, 4, lambda f: abs(f) / 2**f + small, False)
     half = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
+    report("exp, float32", exp_rest, -half, half, 4, lambda r: r * r / mpmath.exp(r) + small, True)
     small = mpmath.mpf(10) ** -6
     report("exp, Short", exp_rest, -half, half, 6, lambda r: r * r / mpmath.exp(r) + small, False)
     for name, centre, top, degree in (

@@ -3,6 +3,7 @@
 
 #include "check.hpp"
 #include "softgrad/batch.hpp"
+#include "softgrad/cross_entropy_batch.hpp"
 
 namespace check {
 namespace {
@@ -52,6 +53,10 @@ std::vector<T> results(long rows, long classes, int axis, int threads) {
   all.insert(all.end(), each.data(), each.data() + rows);
   softgrad::product(softgrad::Product::softmax_vjp, as_const(out), cotangent, out, 2.0);
   keep();
+  for (const double temperature : {1.0, 0.7}) {
+    softgrad::product_of_logits(logits, cotangent, out, temperature);
+    keep();
+  }
   softgrad::logsumexp(logits, each.data());
   all.insert(all.end(), each.data(), each.data() + rows);
   double total = nan;

@@ -35,8 +35,8 @@ def test_on_one_line(formula: str, text: str) -> None:
 def test_stacked() -> None:
     assert lines(r"x = \frac{a + b}{2}") == ["     a + b", "x = ───────", "       2"]
     assert lines(r"\begin{cases} x & \text{if } x > 0 \\ 0 & \text{otherwise} \end{cases}") == [
-        "⎰ x   if x > 0",
-        "⎱ 0   otherwise",
+        "⎧ x   if x > 0",
+        "⎩ 0   otherwise",
     ]
 
 

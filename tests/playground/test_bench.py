@@ -165,7 +165,7 @@ def test_a_batch_is_pasted_and_its_rows_are_switched(page: Any) -> None:
     assert probabilities(page) == sg.softmax(x[0]).round(4).tolist()
     page.get_by_role("button", name="Next row").click()
     assert probabilities(page) == sg.softmax(x[1]).round(4).tolist()
-    mean = page.locator(".tile", has_text="Mean loss").locator("b").inner_text()
+    mean = page.locator(".tile", has_text="Batch loss").locator("b").inner_text()
     assert float(mean) == round(float(sg.cross_entropy(x, [2, 1])), len(mean.split(".")[1]))
     page.get_by_role("button", name="Remove row").click()
     assert state(page)["logits"] == x[:1].tolist()

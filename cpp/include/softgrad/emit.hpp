@@ -203,18 +203,40 @@ SOFTGRAD_INLINE vd careful_probability(DD e, vd h, vd l) {
     return fma(e.hi, h, fma(e.lo, h, e.hi * l));
 }
 
-// (x - max) / T - log, with the rounding errors where the type needs them.
+// (x - max) / T - log for a row, or for a row in each lane.
 template <class T, bool tempered>
-SOFTGRAD_INLINE vd log_probability(const CarefulExp<T, tempered>& exp, vd x, vd log_hi, vd log_lo) {
-  Difference d = exp.difference(x);
-  if constexpr (sizeof(T) == 4) {
-    return d.hi - log_hi;
-  } else {
-    DD y = two_sum(d.hi, -log_hi);
-    vd low = y.lo + (d.lo - log_lo);
+struct LogProbability {
+  CarefulExp<T, tempered> exp;
+  vd log_hi, log_lo;
+
+  static SOFTGRAD_INLINE LogProbability of(const CarefulExp<T, tempered>& exp, vd hi, vd lo) {
+    return {exp, hi, lo};
+  }
+  SOFTGRAD_INLINE vd operator()(vd x) const {
+    const Difference d = exp.difference(x);
+    if constexpr (sizeof(T) == 4) return d.hi - log_hi;
+    const DD y = two_sum(d.hi, -log_hi);
+    const vd low = y.lo + (d.lo - log_lo);
     return y.hi + (low == low ? low : vd{});  // infinite differences have no low part
   }
-}
+};
+// float64 without a temperature: x - (max + log). The sum is kept in two parts, so that a logarithm
+// far below the maximum keeps its digits.
+template <>
+struct LogProbability<double, false> {
+  vd hi, lo;
+
+  static SOFTGRAD_INLINE LogProbability of(const CarefulExp<double, false>& exp, vd log_hi,
+                                           vd log_lo) {
+    const DD s = two_sum(exp.max, log_hi);
+    return {s.hi, s.lo + log_lo};
+  }
+  SOFTGRAD_INLINE vd operator()(vd x) const {
+    const DD y = two_sum(x, -hi);
+    const vd low = y.lo - lo;
+    return y.hi + (low == low ? low : vd{});
+  }
+};
 
 template <bool tempered, class T>
 SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const RowSum& r,
@@ -223,12 +245,12 @@ SOFTGRAD_INLINE void emit_careful(Output output, const T* x, T* y, long n, const
   using Exp = CarefulExp<T, tempered>;
   const Exp exp = Exp::of(splat(r.max), temperature);
   if (output == Output::log_probability) {
-    const vd h = splat(r.log_hi), l = splat(r.log_lo);
+    const auto log_p = LogProbability<T, tempered>::of(exp, splat(r.log_hi), splat(r.log_lo));
     map_row<true>(
         x, y, n, stream,
         [&](const D16& a) {
           D16 o;
-          SOFTGRAD_EACH_D o.v[i] = log_probability<T>(exp, a.v[i], h, l);
+          SOFTGRAD_EACH_D o.v[i] = log_p(a.v[i]);
           return o;
         },
         along);

@@ -6,16 +6,20 @@
 //             Where |max| > limit the difference x - max is exact for every x that still counts
 //             (both are multiples of ulp(limit / 2) and less than 2^24, 2^53 of them apart), and is
 //             used. float32:  at most 0.9 ULP, 2^bias = 2^24, x - max in [-104.7, 0]; below: 0
-//             float64:  at most 0.6 ULP, 2^bias = 2^54, x - max in [-746.5, 0]; below: 0
+//             float64:  at most 0.6 ULP, 2^bias = 2^54, x - max in [-745.4, 0]; below -746.6: 0;
+//             times a constant 1 + 3.5e-8, see common_eighths
 //             The bias keeps every value that can round to a nonzero probability a normal number:
 //             subnormal probabilities are rounded once, by the final multiplication.
 // CarefulExp  exp((x - max) / T) with more digits than the type of the logits, for logarithms,
 //             confident rows and temperatures. float32: in double, 2^-39. float64: two doubles,
 //             2^-56.
 //
-// The polynomials are minimax fits of exp on |r| <= ln2 / 2 (Remez exchange, relative error):
-// degree 6 2^-28.3, degree 8 (of 2^f) 2^-39.7, degree 11 2^-57.9. benchmarks/fit_exp.py recomputes
-// them.
+// Doubles reduce to |r| <= ln2 / 16 and look 2^(k / 8) up: one permutation of a register, or of two
+// halves, costs less than the coefficients that a longer polynomial needs.
+//
+// The polynomials are minimax fits of exp (Remez exchange, relative error): float32 on |r| <= ln2 /
+// 2 degree 6, 2^-28.3; float64 on |r| <= ln2 / 16 degree 5, 2^-41.6, and degree 7, 2^-58.3.
+// tools/fit_polynomials.py recomputes them.
 #pragma once
 
 #include "double_double.hpp"
@@ -83,6 +87,35 @@ struct FastExp<float> {
   }
 };
 
+// 2^(k / 8), as two doubles.
+alignas(64) inline constexpr double eighths[8] = {
+    0x1.0000000000000p+0, 0x1.172b83c7d517bp+0, 0x1.306fe0a31b715p+0, 0x1.4bfdad5362a27p+0,
+    0x1.6a09e667f3bcdp+0, 0x1.8ace5422aa0dbp+0, 0x1.ae89f995ad3adp+0, 0x1.d5818dcfba487p+0};
+alignas(64) inline constexpr double eighths_low[8] = {0x0.0p+0,
+                                                      -0x1.19041b9d78a76p-55,
+                                                      0x1.6f46ad23182e4p-55,
+                                                      0x1.d4397afec42e2p-56,
+                                                      -0x1.bdd3413b26456p-54,
+                                                      0x1.6e9f156864b27p-54,
+                                                      0x1.7a1cd345dcc81p-54,
+                                                      0x1.2ed02d75b3707p-55};
+// The same times c = 1 + 157253372 * 2^-52, a factor for which all eight lie within 2^-57 of a
+// double and need no low part. Probabilities do not see it, being quotients of such exponentials.
+alignas(64) inline constexpr double common_eighths[8] = {
+    0x1.00000095f7efcp+0, 0x1.172b846b5fcbdp+0, 0x1.306fe15573682p+0, 0x1.4bfdae15ded10p+0,
+    0x1.6a09e73c0a228p+0, 0x1.8ace5509f2838p+0, 0x1.ae89fa91e4837p+0, 0x1.d5818ee2c567bp+0};
+constexpr double log_common = 0x1.2befdf282572fp-25;  // log c
+
+// q with exp r = 1 + r + r^2 q(r), |r| <= ln2 / 16.
+SOFTGRAD_INLINE vd exp_rest(vd r, vd r2) {
+  const vd a = fma(r, splat(0x1.555555555512fp-3), splat(0x1.000000000010bp-1));
+  const vd b = fma(r, splat(0x1.11111125d8730p-7), splat(0x1.555555480e05ep-5));
+  const vd c = fma(r, splat(0x1.a0163c085815bp-13), splat(0x1.6c1cbda3d4c00p-10));
+  return fma(r2, fma(r2, c, b), a);
+}
+// 2^(floor(k / 8) - shift) for a number t to which round_d has been added: k in its low bits.
+SOFTGRAD_INLINE vd whole_power(vd t, vul shift) { return (vd)((((vul)t >> 3) - shift) << 52); }
+
 template <>
 struct FastExp<double> {
   using V = vd;
@@ -104,76 +137,72 @@ struct FastExp<double> {
     return r;
   }
   SOFTGRAD_INLINE vd operator()(vd x) const {
-    x = maximum(lowest, x - offset);
-    vd t = fma(x, splat(log2e), splat(round_d));
-    vd n = t - round_d;
-    vd r1 = fma(n, splat(-ln2_hi), x);  // exact
-    vd r = fma(n, splat(-ln2_lo), r1);
-    vd rl = fma(n, splat(-ln2_lo), r1 - r);
-    vd p = splat(0x1.ad7f3ee5d2f80p-26);
-    p = fma(p, r, splat(0x1.28ad9b8648615p-22));
-    p = fma(p, r, splat(0x1.71df25b30d420p-19));
-    p = fma(p, r, splat(0x1.a01999e26209fp-16));
-    p = fma(p, r, splat(0x1.a01a012a0f35cp-13));
-    p = fma(p, r, splat(0x1.6c16c18438b11p-10));
-    p = fma(p, r, splat(0x1.1111111127d0ep-7));
-    p = fma(p, r, splat(0x1.555555555083ep-5));
-    p = fma(p, r, splat(0x1.55555555554f9p-3));
-    p = fma(p, r, splat(0x1.000000000000ap-1));
-    vd h = 1.0 + r;
-    p = h + (fma(p, r * r, rl) + ((1.0 - h) + r));
-    return p * (vd)(((vul)t - (vul)shift) << 52);
+    together<1>(&x);
+    return x;
   }
-  // One after the other: in step they would need more registers than there are.
+  // Two at a time: more would need more registers than there are.
   template <int n>
   SOFTGRAD_INLINE void in_step(vd* x) const {
-    for (int i = 0; i < n; i++) x[i] = (*this)(x[i]);
+    static_assert(n % 2 == 0);
+    for (int i = 0; i < n; i += 2) together<2>(x + i);
+  }
+
+ private:
+  template <int n>
+  SOFTGRAD_INLINE void together(vd* x) const {
+    vd t[n], q[n], r[n], p[n], s[n];
+#define SOFTGRAD_EACH _Pragma("GCC unroll 2") for (int i = 0; i < n; i++)
+    SOFTGRAD_EACH x[i] = maximum(lowest, x[i] - offset);
+    SOFTGRAD_EACH t[i] = fma(x[i], splat(8 * log2e), splat(round_d));
+    SOFTGRAD_EACH q[i] = t[i] - round_d;
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(-ln2_hi / 8), x[i]);  // exact
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(-ln2_lo / 8), r[i]);
+    SOFTGRAD_EACH p[i] = r[i] * r[i];
+    SOFTGRAD_EACH p[i] = fma(exp_rest(r[i], p[i]), p[i], r[i]);
+    SOFTGRAD_EACH s[i] = pick(common_eighths, t[i]);
+    SOFTGRAD_EACH p[i] = fma(p[i], s[i], s[i]);
+    SOFTGRAD_EACH x[i] = p[i] * whole_power(t[i], (vul)shift);
+#undef SOFTGRAD_EACH
   }
 };
+// The logarithm of the factor that all exponentials of FastExp<T> have in common.
+template <class T>
+constexpr double log_of_common = sizeof(T) == 4 ? 0.0 : log_common;
 
 // exp(z) for two doubles z = hi + lo <= 0, times 2^54; at most 2^-56; 0 below -746.5.
 SOFTGRAD_INLINE DD exp_dd_biased(vd zh, vd zl) {
   zh = maximum(splat(-1077 * ln2), zh);
-  vd t = fma(zh, splat(log2e), splat(round_d));
+  vd t = fma(zh, splat(8 * log2e), splat(round_d));
   vd n = t - round_d;
-  vd r1 = fma(n, splat(-ln2_hi), zh);  // exact
-  vd nl = n * ln2_lo;
+  vd r1 = fma(n, splat(-ln2_hi / 8), zh);  // exact
+  vd nl = n * (ln2_lo / 8);
   vd r = r1 - nl;
   vd rl = ((r1 - r) - nl) + zl;
-  vd p = splat(0x1.ad7f3ee5d2f80p-26);
-  p = fma(p, r, splat(0x1.28ad9b8648615p-22));
-  p = fma(p, r, splat(0x1.71df25b30d420p-19));
-  p = fma(p, r, splat(0x1.a01999e26209fp-16));
-  p = fma(p, r, splat(0x1.a01a012a0f35cp-13));
-  p = fma(p, r, splat(0x1.6c16c18438b11p-10));
-  p = fma(p, r, splat(0x1.1111111127d0ep-7));
-  p = fma(p, r, splat(0x1.555555555083ep-5));
-  p = fma(p, r, splat(0x1.55555555554f9p-3));
-  p = fma(p, r, splat(0x1.000000000000ap-1));
-  vd h = 1.0 + r;
-  vd l = fma(p, r * r, (1.0 - h) + r);
-  l = fma(rl, h + l, l);  // exp(r + rl) = exp(r) (1 + rl): |rl| <= 2^-43
-  vd e = h + l;
-  vd f = (h - e) + l;
-  vd scale = (vd)(((vul)t - ((vul)splat(round_d) - (1023 + 54))) << 52);
+  vd r2 = r * r;
+  // exp(r + rl) = 1 + p + rl (1 + p); |p| <= 0.0443, so that its rounding and that of s p cost
+  // 2^-58 each beside 1.
+  vd p = fma(exp_rest(r, r2), r2, r);
+  vd s = pick(eighths, t);
+  vd l = fma(s, p, fma(s, fma(rl, p, rl), pick(eighths_low, t)));
+  vd e = s + l;
+  vd f = (s - e) + l;
+  vd scale = whole_power(t, ((vul)splat(round_d) >> 3) - (1023 + 54));
   return {e * scale, f * scale};
 }
 
 // exp(y ln 2) for y <= 0, at most 2^-39; below -1000 as at -1000. exp2_short(0) is exactly 1.
 SOFTGRAD_INLINE vd exp2_short(vd y) {
   y = maximum(splat(-1000.0), y);
-  vd t = y + (round_d + 1023.0);
-  vd f = y - (t - (round_d + 1023.0));
-  vd p = splat(0x1.616a274db4374p-20);
-  p = fma(p, f, splat(0x1.00c5a38ddfd83p-16));
-  p = fma(p, f, splat(0x1.430ae9c2549d8p-13));
-  p = fma(p, f, splat(0x1.5d87708e26a2ep-10));
-  p = fma(p, f, splat(0x1.3b2ab5dbc76f7p-7));
-  p = fma(p, f, splat(0x1.c6b08da65b437p-5));
-  p = fma(p, f, splat(0x1.ebfbdff8e1717p-3));
-  p = fma(p, f, splat(0x1.62e42fefa39efp-1));
+  constexpr double round_eighths = round_d / 8;  // adding it rounds to eighths
+  vd t = y + round_eighths;
+  vd f = y - (t - round_eighths);
+  vd p = splat(0x1.5d810c809e695p-10);
+  p = fma(p, f, splat(0x1.3b31bdb4ab370p-7));
+  p = fma(p, f, splat(0x1.c6b08dda21afbp-5));
+  p = fma(p, f, splat(0x1.ebfbdfd568da2p-3));
+  p = fma(p, f, splat(0x1.62e42fefa1f0ap-1));
   p = fma(p, f, splat(1.0));
-  return p * (vd)((vul)t << 52);
+  return p * (vd)((vul)pick(eighths, t) + ((vul)t >> 3 << 52));
 }
 
 // (x - max) / T, and whether x is a maximum.

@@ -37,7 +37,7 @@ struct Rows {
 // What is known of one block of a row, and of a whole row.
 struct BlockSum {
   double max;     // largest logit that is not NaN; -inf if there is none
-  double offset;  // exponentials are exp(x - offset) * 2^(bias - exponent)
+  double offset;  // exponentials are exp(x - offset) * 2^(bias - exponent) times a constant
   double exponent;
   double hi, lo;  // their sum
   double ties;    // careful sums: classes equal to the maximum, which are not in the sum
@@ -49,6 +49,27 @@ struct RowSum {
   double others_hi, others_lo;    // sum of exp((x - max) / T) over all classes but one maximum
   double log_hi, log_lo;          // logsumexp - max / T
   double inverse_hi, inverse_lo;  // factor that turns exponentials of `emit` into probabilities
+};
+
+// The same for a product with given probabilities: sums of p (g - reference).
+struct BlockMean {
+  double mean, mean_low;
+  double max;  // largest p
+};
+struct RowMean {
+  double reference, mean, mean_low, max;
+};
+// The same for a product from logits: sums over one block of exponentials e relative to the row's
+// maximum, and of e (g - reference); and what they say of the whole row.
+struct LogitMoments {
+  double mass_hi, mass_lo, moment_hi, moment_lo;
+  double most;  // largest |g - reference|
+};
+struct LogitRow {
+  double max, temperature, reference;
+  double mean_hi, mean_lo;      // of g - reference
+  double factor_hi, factor_lo;  // from exponentials to probabilities, over T
+  bool usable;                  // not: no such sums, see products_of_logits.hpp
 };
 
 enum class Output : int { probability, log_probability };
@@ -100,6 +121,19 @@ struct Kernels {
   bool (*needs_care)(const RowSum&);
   void (*emit)(Output, const T* x, T* y, long n, const RowSum&, double temperature, double factor,
                bool stream);
+  T (*logsumexp_of)(const RowSum&);  // of a row that is not special
+  // loss = hi + lo and p_t - 1 of a row that is not special
+  void (*at_target)(const RowSum&, T target_logit, double temperature, double* hi, double* lo,
+                    double* slope);
+  BlockMean (*block_mean)(const T* p, const T* g, long n, bool centred, double reference);
+  RowMean (*join_means)(const BlockMean*, long blocks, double reference);
+  void (*write_product)(Product, const T* p, const T* g, T* y, long n, const RowMean&, double scale,
+                        bool stream);
+  LogitMoments (*logit_moments)(const T* x, const T* g, long n, double max, double reference,
+                                double temperature);
+  LogitRow (*join_moments)(const LogitMoments*, long blocks, double max, double reference,
+                           double temperature);
+  void (*logit_write)(const T* x, const T* g, T* y, long n, const LogitRow&);
 };
 
 // Scratch of a kernel call: block sums of one row, then a working area, then (for classes that lie
@@ -112,6 +146,7 @@ struct Scratch {
                     sizeof(T));
   }
   static constexpr std::size_t work(long classes) {
+    // Of long rows as well: 17 blocks, room for the exponentials of a row of up to 256 KB.
     std::size_t row =
         static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
     return round_up((bundle_rows + 1) * row + 8 * bundle_rows * tiny_classes);

@@ -89,25 +89,51 @@ SOFTGRAD_INLINE void mean_of(const T* p, const T* g, long n, T reference, double
   if (!centred) *max = max_lanes(most);
 }
 
+template <class T>
+BlockMean block_mean(const T* p, const T* g, long n, bool centred, double reference) {
+  BlockMean r;
+  T max = 0;
+  if (centred)
+    mean_of<true>(p, g, n, T(reference), r.mean, r.mean_low, &max);
+  else
+    mean_of<false>(p, g, n, T(0), r.mean, r.mean_low, &max);
+  r.max = double(max);
+  return r;
+}
+SOFTGRAD_INLINE RowMean row_mean(double reference, double mean, double mean_low, double max) {
+  return {reference, mean, mean_low == mean_low ? mean_low : 0.0, max};
+}
+// Blocks in their order; an infinite or NaN sum has no low part.
+template <class T>
+RowMean join_means(const BlockMean* blocks, long count, double reference) {
+  DD sum = dd(blocks[0].mean, blocks[0].mean_low);
+  double max = blocks[0].max;
+  for (long b = 1; b < count; b++) {
+    const DD s = add(sum, dd(blocks[b].mean, blocks[b].mean_low));
+    sum = finite(s.hi[0]) ? s : dd(sum.hi[0] + blocks[b].mean);
+    max = blocks[b].max > max ? blocks[b].max : max;
+  }
+  return row_mean(reference, sum.hi[0], sum.lo[0], max);
+}
+
 // A reference and sum p (g - reference) for a row. The reference is g at the class with more than
 // half of the probability, and 0 where there is none: then nothing cancels that the plain sum would
 // lose, and a shift by a large g_m of a small p_m would itself cost digits. Few rows have such a
 // class, or few classes: one pass finds the plain mean and whether a second one is needed.
-struct Centre {
-  double reference, mean, mean_low;
-};
-SOFTGRAD_INLINE Centre centre_at(double reference, double mean, double mean_low) {
-  return {reference, mean, mean_low == mean_low ? mean_low : 0.0};
-}
 template <class T>
-SOFTGRAD_INLINE Centre centre_of(const T* p, const T* g, long classes) {
-  double mean, mean_low;
-  T max;
-  mean_of<false>(p, g, classes, T(0), mean, mean_low, &max);
-  if (!(max > T(0.5))) return centre_at(0.0, mean, mean_low);
-  const T reference = g[index_of(p, classes, max)];
-  mean_of<true>(p, g, classes, reference, mean, mean_low, &max);
-  return centre_at(double(reference), mean, mean_low);
+SOFTGRAD_INLINE RowMean mean_of_row(const T* p, const T* g, long classes, BlockMean* means) {
+  static_assert(sizeof(BlockMean) <= sizeof(BlockSum));  // whose place they take in the scratch
+  const long blocks = block_count(classes);
+  auto pass = [&](bool centred, double reference) {
+    for (long b = 0; b < blocks; b++) {
+      const long from = b * block_classes;
+      means[b] = block_mean(p + from, g + from, block_length(classes, b), centred, reference);
+    }
+    return join_means<T>(means, blocks, reference);
+  };
+  const RowMean mean = pass(false, 0.0);
+  if (!(mean.max > 0.5)) return mean;
+  return pass(true, double(g[index_of(p, classes, T(mean.max))]));
 }
 
 // ((g - reference) - mean) [p] scale. What rounding takes from the differences is kept: with p the
@@ -140,20 +166,21 @@ SOFTGRAD_INLINE vf centred_once(bool with_p, vf p, vf g, vf reference, vf mean, 
   return with_p ? fma(p, d, p * low) : d + low;
 }
 template <class T>
-SOFTGRAD_INLINE bool is_plain(const Centre& c, double scale) {
+SOFTGRAD_INLINE bool is_plain(const RowMean& c, double scale) {
   constexpr double large = sizeof(T) == 4 ? 1e30 : 1e290;  // adding it to no finite g overflows
   return c.reference == 0 && c.mean > -large && c.mean < large && scale == 1.0;
 }
 
 // What the element type does not hold of the mean.
 template <class T>
-SOFTGRAD_INLINE T low_part(const Centre& c) {
+SOFTGRAD_INLINE T low_part(const RowMean& c) {
   return T((c.mean - double(T(c.mean))) + c.mean_low);
 }
 
 template <bool with_p, bool plain, class T>
-SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre c, double scale_by,
-                                   bool stream, const T* p_ahead, const T* g_ahead) {
+SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, const RowMean& c,
+                                   double scale_by, bool stream, const T* p_ahead,
+                                   const T* g_ahead) {
   const auto reference = splat(T(c.reference)), mean = splat(T(c.mean));
   const auto mean_low = splat(low_part<T>(c));
   const auto scale = splat(T(scale_by));
@@ -178,6 +205,25 @@ SOFTGRAD_INLINE void write_product(const T* p, const T* g, T* y, long n, Centre 
     for (; j + 16 <= n; j += 16) store16(y + j, f(load16(p + j), load16(g + j)));
   }
   if (j < n) part(j, n - j);
+}
+
+template <class T>
+SOFTGRAD_INLINE void write_product_of(Product kind, const T* p, const T* g, T* y, long n,
+                                      const RowMean& mean, double scale, bool stream,
+                                      const T* p_ahead, const T* g_ahead) {
+  const bool plain = is_plain<T>(mean, scale);
+  auto write = [&]<bool with_p, bool plain_mean>() {
+    write_product<with_p, plain_mean>(p, g, y, n, mean, scale, stream, p_ahead, g_ahead);
+  };
+  if (kind == Product::softmax_vjp)
+    plain ? write.template operator()<true, true>() : write.template operator()<true, false>();
+  else
+    plain ? write.template operator()<false, true>() : write.template operator()<false, false>();
+}
+template <class T>
+void write_product_block(Product kind, const T* p, const T* g, T* y, long n, const RowMean& mean,
+                         double scale, bool stream) {
+  write_product_of<T>(kind, p, g, y, n, mean, scale, stream, nullptr, nullptr);
 }
 
 // g - p sum g; at a p_m above 1/2 as q sum g - (sum of the other g), q the sum of the other p.
@@ -351,7 +397,7 @@ SOFTGRAD_INLINE void product_tiles(bool with_p, const Rows<const T>& p, const Ro
     else
       tile_mean<false>(pt, gt, classes, reference[w], hi, lo);
     for (int i = 0; i < lanes; i++) {
-      const Centre c = centre_at(double(at_max[i]), hi[i], lo[i]);
+      const RowMean c = row_mean(double(at_max[i]), hi[i], lo[i], double(max[i]));
       all_plain = all_plain && is_plain<T>(c, scale_by);
       h[i] = T(c.mean), l[i] = low_part<T>(c);
     }
@@ -393,7 +439,7 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
     ps = as_const(pack(p, classes, at.packed[0]));
     gs = as_const(pack(g, classes, at.packed[1]));
     ys.stride = 1;
-    for (long i = 0; i < y.count; i++) ys.row[i] = at.packed[2] + i * classes;
+    for (long i = 0; i < y.count; i++) ys.row[i] = at.packed[2] + i * packed_pitch<T>(classes);
     stream = false;
   }
   for (long i = 0; i < p.count; i++) {
@@ -402,16 +448,9 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
       log_softmax_vjp_row(u, v, ys.row[i], classes, scale);
       continue;
     }
-    const Centre c = centre_of(u, v, classes);
-    const T *u_next = row_ahead(ps, i + 1, classes), *v_next = row_ahead(gs, i + 1, classes);
-    auto write = [&]<bool with_p, bool plain>() {
-      write_product<with_p, plain>(u, v, ys.row[i], classes, c, scale, stream, u_next, v_next);
-    };
-    const bool plain = is_plain<T>(c, scale);
-    if (kind == Product::softmax_vjp)
-      plain ? write.template operator()<true, true>() : write.template operator()<true, false>();
-    else
-      plain ? write.template operator()<false, true>() : write.template operator()<false, false>();
+    const RowMean mean = mean_of_row(u, v, classes, reinterpret_cast<BlockMean*>(at.sums));
+    write_product_of(kind, u, v, ys.row[i], classes, mean, scale, stream,
+                     row_ahead(ps, i + 1, classes), row_ahead(gs, i + 1, classes));
   }
   if (apart) unpack(ys, y, classes);
 }

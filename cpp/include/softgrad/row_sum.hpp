@@ -196,6 +196,16 @@ void careful_block_sum(const T* x, long n, double max, double temperature, Block
     careful_sum<true>(x, n, max, temperature, sum);
 }
 
+// logsumexp - max from a sum of fast exponentials; above = max - offset.
+template <class T>
+SOFTGRAD_INLINE DD log_of_sum(DD total, vd exponent, vd above) {
+  const DD log = log_dd<sizeof(T) == 8>(total);
+  const vd n = exponent - double(FastExp<T>::bias);
+  const DD shifted = add(two_sum(log.hi, n * ln2_hi), -above);
+  const vd low = log.lo + (n * ln2_lo - log_of_common<T>);
+  return fast_two_sum(shifted.hi, shifted.lo + low);
+}
+
 // A whole row from its blocks; its logarithm only if asked for. careful: from careful sums relative
 // to the same maximum.
 template <class T>
@@ -255,12 +265,8 @@ RowSum join(const BlockSum* sums, long blocks, bool careful, bool logarithm) {
   r.inverse_hi = inverse.hi[0], r.inverse_lo = inverse.lo[0];
   r.others_hi = total.hi[0];
   if (!logarithm) return r;
-  DD log = log_dd<sizeof(T) == 8>(total);
-  vd n = splat(exponent - double(FastExp<T>::bias));
-  DD head = two_sum(log.hi, n * ln2_hi);
-  DD shifted = add(head, splat(-(r.max - offset)));
-  shifted = fast_two_sum(shifted.hi, shifted.lo + (log.lo + n * ln2_lo));
-  r.log_hi = shifted.hi[0], r.log_lo = shifted.lo[0];
+  const DD log = log_of_sum<T>(total, splat(exponent), splat(r.max - offset));
+  r.log_hi = log.hi[0], r.log_lo = log.lo[0];
   return r;
 }
 

@@ -111,6 +111,26 @@ SOFTGRAD_INLINE vd maximum(vd a, vd b) {
 #endif
 }
 
+// table[k mod 8] for the integers k in the low bits of t; the table begins on a cache line.
+SOFTGRAD_INLINE vd pick(const double* table, vd t) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vd)_mm512_permutexvar_pd((__m512i)t, _mm512_load_pd(table));
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  // A double as two floats, whose numbers in half of the table are 2 k and 2 k + 1 mod 8.
+  __m256i k = _mm256_castps_si256(_mm256_moveldup_ps((__m256)t));
+  k = _mm256_or_si256(_mm256_add_epi32(k, k), _mm256_set1_epi64x(1LL << 32));
+  const float* half = reinterpret_cast<const float*>(table);
+  const __m256 a = _mm256_permutevar8x32_ps(_mm256_load_ps(half), k);
+  const __m256 b = _mm256_permutevar8x32_ps(_mm256_load_ps(half + 8), k);
+  const __m256d upper = (__m256d)((vl)t << 61);  // sign: bit 2 of k
+  return (vd)_mm256_blendv_pd((__m256d)a, (__m256d)b, upper);
+#else
+  vd r;
+  for (int i = 0; i < width_d; i++) r[i] = table[((vl)t)[i] & 7];
+  return r;
+#endif
+}
+
 // Stores that bypass the caches; p aligned to the register.
 SOFTGRAD_INLINE void stream(float* p, vf a) {
 #if SOFTGRAD_VECTOR_BYTES == 64

@@ -43,7 +43,13 @@ def logits_of(logits: ArrayLike, arithmetic: Arithmetic) -> Array:
             "with at least one class and one row."
         )
     if not finite:
-        raise OptionError("logits holds NaN or infinity; a derivation needs finite numbers.")
+        at, value = next((at, v) for at, v in np.ndenumerate(x) if not is_finite(v))
+        where = ", ".join(map(str, at))
+        hint = " Leave a masked class out: its probability is 0, and so is its gradient."
+        raise OptionError(
+            f"logits holds {float(value)} at [{where}]; a derivation needs finite numbers."
+            + (hint if value == -np.inf else "")
+        )
     return x
 
 

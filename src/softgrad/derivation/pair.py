@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -191,7 +192,9 @@ def known(name: object, what: str, table: Mapping[str, Any]) -> str:
     if not isinstance(name, str):
         name = getattr(name, "__name__", name)
     if name not in table:
-        raise OptionError(f"{what}={name!r} is not known; accepted are {', '.join(table)}.")
+        near = difflib.get_close_matches(str(name), table, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise OptionError(f"{what}={name!r} is not known; accepted are {', '.join(table)}.{hint}")
     return str(name)
 
 

@@ -60,10 +60,16 @@ def find_step_size(
     smallest, largest : float
         The range, walked through geometrically.
     steps : int
+        At most so many; fewer where the loss explodes before.
 
     Returns
     -------
     StepSizeSearch
+
+    Raises
+    ------
+    ValueError, TypeError
+        As ``train``; and for a range that is not 0 < smallest < largest.
 
     References
     ----------

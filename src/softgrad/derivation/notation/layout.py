@@ -215,7 +215,7 @@ def _bracket(sign: str, box: Box) -> Box:
         inside = ["⎪"] * (size - 2)
         if inside:
             inside[(size - 2) // 2] = "⎨"
-        rows = [top, *inside, end] if inside else ["⎰", "⎱"]
+        rows = [top, *inside, end]  # of two rows: ⎰⎱ would fit better, but few terminals have them
     else:
         rows = [top, *[middle] * (size - 2), end]
     return Box(tuple(rows), box.base)

@@ -31,7 +31,7 @@ export function derive(state) {
     target: targets[n],
     options,
     masses,
-    mass: total(masses),
+    mass: near(total(masses), 1),
     row,
     p: row.p,
     loss: crossEntropy(row, masses),
@@ -42,6 +42,11 @@ export function derive(state) {
     batch,
     refused: targets.findIndex((target, k) => refuses(target, batch.rows[k])),
   };
+}
+
+/** The value, without what rounding left of the difference from `whole`. */
+function near(value, whole) {
+  return Math.abs(value - whole) < 1e-12 ? whole : value;
 }
 
 /** Whether a target gives weight to a class that is masked, which the library does not accept. */

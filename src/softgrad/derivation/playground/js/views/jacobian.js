@@ -11,7 +11,7 @@ const low = (index) => h("sub", {}, String(index));
 export function heat(value, largest) {
   if (!Number.isFinite(value)) return "var(--bad)";
   const share = largest > 0 ? Math.sqrt(Math.abs(value) / largest) : 0;
-  return `color-mix(in oklab, var(--${value >= 0 ? "accent" : "warm"}) ${(share * 78).toFixed(1)}%, var(--card))`;
+  return `color-mix(in oklab, var(--${value >= 0 ? "accent" : "warm"}) ${Math.round(share * 78)}%, var(--card))`;
 }
 
 export function jacobianView(store) {
@@ -29,6 +29,7 @@ export function jacobianView(store) {
   );
   let cells = [];
   let sums = [];
+  const tones = new WeakMap(); // colours as they are: setting 400 of them again costs a frame
   let size = 0;
 
   function build(classes) {
@@ -102,7 +103,9 @@ export function jacobianView(store) {
     cells.forEach((line, a) =>
       line.forEach((cell, b) => {
         const value = J[a][b];
-        cell.style.setProperty("--heat", heat(value, largest));
+        const tone = heat(value, largest);
+        if (tones.get(cell) !== tone) cell.style.setProperty("--heat", tone);
+        tones.set(cell, tone);
         cell.classList.toggle("looked-at", a === i && b === j);
         cell.classList.toggle("on-cross", (a === i) !== (b === j));
         cell.tabIndex = a === i && b === j ? 0 : -1;

@@ -22,7 +22,7 @@ export function tilesView() {
     lse: tile("log Σ eᶻ", "log-sum-exp"),
     entropy: tile("Entropy H(p)", "nats"),
     grad: tile("Gradient ‖∂L/∂x‖", "length"),
-    mean: tile("Mean loss", "of the batch, nats"),
+    mean: tile("Batch loss", "mean, nats"),
   };
   const element = h(
     "div",
