@@ -97,8 +97,8 @@ def _fit(task: Task, options: Options, out: Console) -> Run:
                 warnings.simplefilter("ignore")  # the reason is printed below
                 task.fit(model)
         except KeyboardInterrupt:
-            if not hasattr(model, "coef_"):
-                raise
+            if not history or not hasattr(model, "solution_"):
+                raise  # the weights at the start have learnt nothing
             interrupted = True
     seconds = time.perf_counter() - started
     model.callback = None
