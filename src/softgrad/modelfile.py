@@ -291,7 +291,7 @@ def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
     with path.open("rb") as file:
-        if file.read(len(_ZIP)) != _ZIP:
+        if not _ZIP.startswith(file.read(len(_ZIP))):  # a beginning of it is a truncated model
             raise ModelFileError(
                 f"{name} is not a softgrad model. Train one with --out DIR, and name it before the"
                 " data: softgrad predict MODEL FILE."
