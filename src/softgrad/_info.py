@@ -15,8 +15,8 @@ def info() -> dict[str, Any]:
     -------
     dict
         ``version``; ``instruction_set``, the one in use, and ``instruction_sets``, those that this
-        processor can run (the environment variable ``SOFTGRAD_ISA`` chooses among them); whether
-        the build has ``openmp``; how many ``threads`` a large input would use.
+        processor can run (the environment variable ``SOFTGRAD_INSTRUCTION_SET`` chooses among
+        them); whether the build has ``openmp``; how many ``threads`` a large input would use.
 
     Examples
     --------

@@ -128,6 +128,12 @@ def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
     >>> model.predict(X[:2]), about.name
     (array([0, 0]), 'iris')
     """
+    with atomic_write(path) as file:
+        file.write(model_bytes(model, trained_on))
+
+
+def model_bytes(model: Classifier, trained_on: TrainedOn) -> bytes:
+    """The contents of a model file."""
     if isinstance(model, NeuralNetClassifier):
         described, arrays = network_file.describe(model)
         version = 3
@@ -152,23 +158,34 @@ def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
         "trained_on": about,
     }
     words = None if text is None else json.dumps(text.vocabulary).encode()
-    write_archive(path, header, arrays, {} if words is None else {_VOCABULARY: words})
+    stream = io.BytesIO()
+    _write_archive(stream, header, arrays, {} if words is None else {_VOCABULARY: words})
+    return stream.getvalue()
 
 
 def write_archive(
     path: Path,
     header: dict[str, Any],
     arrays: dict[str, npt.NDArray[Any]],
-    more: dict[str, bytes] | None = None,
 ) -> None:
     """A header and arrays as a ZIP file that appears whole or not at all."""
+    with atomic_write(path) as file:
+        _write_archive(file, header, arrays, {})
+
+
+def _write_archive(
+    file: IO[bytes],
+    header: dict[str, Any],
+    arrays: dict[str, npt.NDArray[Any]],
+    more: dict[str, bytes],
+) -> None:
     contents = {f"{key}.npy": _to_bytes(key, array) for key, array in arrays.items()}
-    contents |= more or {}
+    contents |= more
     sums = {
         key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
         for key, content in contents.items()
     }
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         told = json.dumps(header | {"sha256": sums}, indent=2)
         archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), told)
         for key, content in contents.items():
@@ -274,7 +291,7 @@ def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
     with path.open("rb") as file:
-        if file.read(len(_ZIP)) != _ZIP:
+        if not _ZIP.startswith(file.read(len(_ZIP))):  # a beginning of it is a truncated model
             raise ModelFileError(
                 f"{name} is not a softgrad model. Train one with --out DIR, and name it before the"
                 " data: softgrad predict MODEL FILE."
