@@ -32,7 +32,10 @@ def layer_subject(target: Any, forward: str, backward: str) -> Subject:
         layer = target(*W.shape) if inspect.isclass(target) else copy.deepcopy(target)
         weight = next((n for n in _WEIGHTS if hasattr(layer, n)), "W")
         bias = next((n for n in _BIASES if hasattr(layer, n)), "")
-        turned = np.shape(getattr(layer, weight, W)) == W.shape[::-1]
+        # Of square weights nobody can tell: a layer of 2 features and 3 classes shows it.
+        made = inspect.isclass(target)
+        held = np.shape(getattr(target(2, 3) if made else layer, weight, W))
+        turned = held == (3, 2) if made else held == W.shape[::-1] != W.shape
         setattr(layer, weight, W.T if turned else W)
         if bias:
             flat = np.ndim(getattr(layer, bias)) < 2
