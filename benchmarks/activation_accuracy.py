@@ -9,18 +9,20 @@ SciPy, which have none, the formula that goes with the value.
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import mpmath
 import numpy as np
 
 from softgrad._protocol import Elementwise
+from softgrad._reference.exact import number
 from softgrad._reference.exact_activations import exact
 from softgrad.functions import ACTIVATIONS
 
-from . import activation_peers, machine
+from . import activation_peers, autodiff, machine, ulp
+from .autodiff import Members
 from .cases import Array
 
-MEMBERS = ("", "vjp", "hvp")  # by order of the derivative
-Results = list[Array | None]
-Library = Callable[[str, Array], Results]
+ORDERS = {"": 0, "vjp": 1, "jvp": 1, "jacobian": 1, "hvp": 2}  # of the derivative
+Library = Callable[[str, Array, Array, Array], Members]
 
 
 def names() -> list[str]:
@@ -43,55 +45,34 @@ def points(dtype: type[np.floating[Any]]) -> dict[str, Array]:
     return {kind: x.astype(dtype) for kind, x in kinds.items()}
 
 
-def softgrad(name: str, x: Array) -> Results:
-    """Ours."""
+def softgrad(name: str, x: Array, g: Array, v: Array) -> Members:
+    """Ours; a Jacobian is its diagonal, here and below."""
     f: Any = ACTIVATIONS[name]
-    one = np.ones_like(x)
-    return [f(x), f.vjp(x, one), f.hvp(x, one, one)]
+    return {
+        "": f(x),
+        "vjp": f.vjp(x, g),
+        "jvp": f.jvp(x, v),
+        "jacobian": f.jacobian(x),
+        "hvp": f.hvp(x, g, v),
+    }
 
 
 def _pairs(table: dict[str, activation_peers.Pair]) -> Library:
-    def library(name: str, x: Array) -> Results:
-        pair = table.get(name)
-        return [None] * 3 if pair is None else [pair[0](x), pair[1](x), None]
+    def library(name: str, x: Array, g: Array, v: Array) -> Members:
+        if name not in table:
+            return {}
+        f, slope = table[name]
+        return {"": f(x), "vjp": g * slope(x), "jvp": slope(x) * v, "jacobian": slope(x)}
 
     return library
 
 
-def torch_() -> Library:
-    """PyTorch with autograd, twice for the second derivative."""
-    import torch
-
-    values = activation_peers.torch_values()
-
-    def library(name: str, x: Array) -> Results:
-        if name not in values:
-            return [None] * 3
-        leaf = torch.from_numpy(x).requires_grad_()
-        y = values[name](leaf)
-        (slope,) = torch.autograd.grad(y.sum(), leaf, create_graph=True)
-        second = np.zeros_like(x)
-        if slope.requires_grad:
-            (change,) = torch.autograd.grad(slope.sum(), leaf, allow_unused=True)
-            second = second if change is None else change.numpy()
-        return [y.detach().numpy(), slope.detach().numpy(), second]
-
-    return library
-
-
-def jax_() -> Library:
-    """JAX with automatic differentiation."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    values = activation_peers.jax_values()
-
-    def library(name: str, x: Array) -> Results:
-        f = values[name]
-        slope = jax.grad(lambda a: f(a).sum())
-        curvature = jax.grad(lambda a: slope(a).sum())
-        array = jax.numpy.asarray(x)
-        return [np.asarray(f(array)), np.asarray(slope(array)), np.asarray(curvature(array))]
+def _derived(table: dict[str, activation_peers.Unary], derive: autodiff.Derive) -> Library:
+    def library(name: str, x: Array, g: Array, v: Array) -> Members:
+        if name not in table:
+            return {}
+        diagonal = derive(table[name], x, np.ones_like(x), v, False)["vjp"]
+        return {**derive(table[name], x, g, v, False), "jacobian": diagonal}
 
     return library
 
@@ -104,31 +85,32 @@ def libraries() -> dict[str, Library]:
         "SciPy": _pairs(activation_peers.SCIPY),
     }
     if machine.version("torch"):
-        found["PyTorch"] = torch_()
+        found["PyTorch"] = _derived(activation_peers.torch_values(), autodiff.torch_)
     if machine.version("jax"):
-        found["JAX"] = jax_()
+        found["JAX"] = _derived(activation_peers.jax_values(), autodiff.jax_)
     return found
 
 
 def measure(
     dtype: type[np.floating[Any]],
-    found: dict[str, Library],
-    errors: Callable[[Array, Any, Any], float],
 ) -> Iterator[tuple[str, str, dict[str, float | None]]]:
-    """The largest error of every library in each member, by kind of numbers.
-
-    ``errors`` is the largest error of a result, given the truth and the size of its terms.
-    """
+    """Function and member, kind of numbers, and the largest error of every library there."""
+    found = libraries()
     for name in names():
         f: Any = ACTIVATIONS[name]
         parameter = 0.0 if f._parameter is None else f._parameter.default
         for kind, x in points(dtype).items():
+            g = v = np.random.default_rng(1).uniform(0.5, 2, len(x)).astype(dtype)
+            factors = {"vjp": number(g), "jvp": number(v), "hvp": number(g) * number(v)}
             truths = exact(name, x, parameter)
             with np.errstate(all="ignore"):
-                results = {library: run(name, x) for library, run in found.items()}
-            for order, (truth, terms) in enumerate(truths):
-                row: dict[str, float | None] = {}
-                for library, got in results.items():
-                    result = got[order]
-                    row[library] = None if result is None else errors(result, truth, terms)
-                yield f"{name}.{MEMBERS[order]}".rstrip("."), kind, row
+                results = {library: run(name, x, g, v) for library, run in found.items()}
+            for member, order in ORDERS.items():
+                truth, terms = (a * factors.get(member, mpmath.mpf(1)) for a in truths[order])
+                errors = {
+                    library: ulp.largest(members[member], truth, terms)
+                    if member in members
+                    else None
+                    for library, members in results.items()
+                }
+                yield f"{name}.{member}".rstrip("."), kind, errors

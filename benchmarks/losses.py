@@ -8,74 +8,21 @@ none by the usual few lines. A ratio above 1 says how many times faster softgrad
 
 import argparse
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
 
 import softgrad as sg
 from softgrad.functions import LOSSES
 
 from . import machine, tables
+from .loss_peers import torch_losses
 from .timing import Contender, race
 
 SHAPES = ((128, 10), (4096, 10), (1024, 1000), (64, 32000))
-Tensor = Any
-
-
-def focal(x: Tensor, y: Tensor) -> Tensor:
-    """As written by most: the cross-entropy of each row, weighted by its own probability."""
-    surprise = F.cross_entropy(x, y, reduction="none")
-    return ((1 - torch.exp(-surprise)) ** 2 * surprise).mean()
-
-
-def sigmoid_focal(x: Tensor, y: Tensor) -> Tensor:
-    """torchvision.ops.sigmoid_focal_loss, line by line."""
-    p = torch.sigmoid(x)
-    surprise = F.binary_cross_entropy_with_logits(x, y, reduction="none")
-    p_t = p * y + (1 - p) * (1 - y)
-    loss = surprise * ((1 - p_t) ** 2)
-    return ((0.25 * y + 0.75 * (1 - y)) * loss).sum() / len(x)
-
-
-def hinge(x: Tensor, y: Tensor) -> Tensor:
-    """Crammer and Singer's, of which PyTorch has only Weston and Watkins's."""
-    mine = x.gather(1, y[:, None])[:, 0]
-    rival = x.scatter(1, y[:, None], -torch.inf).amax(1)
-    return torch.relu(1 + rival - mine).mean()
-
-
-def distillation(x: Tensor, y: Tensor) -> Tensor:
-    """PyTorch's tutorial on knowledge distillation."""
-    t = 2.0
-    log_p, log_t = torch.log_softmax(x / t, -1), torch.log_softmax(y / t, -1)
-    return t * t * F.kl_div(log_p, log_t, reduction="batchmean", log_target=True)
-
-
-def over_rows(loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The mean over rows of their sums."""
-    return lambda x, y: loss(x, y, reduction="sum") / len(x)
-
-
-PEERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": F.cross_entropy,
-    "nll": F.nll_loss,
-    "categorical_cross_entropy": lambda x, y: F.nll_loss(x.log(), y),
-    "binary_cross_entropy": over_rows(F.binary_cross_entropy_with_logits),
-    "binary_cross_entropy_probabilities": over_rows(F.binary_cross_entropy),
-    "focal": focal,
-    "sigmoid_focal": sigmoid_focal,
-    "squared_error": over_rows(F.mse_loss),
-    "half_squared_error": lambda x, y: 0.5 * F.mse_loss(x, y, reduction="sum") / len(x),
-    "absolute_error": over_rows(F.l1_loss),
-    "huber": over_rows(F.huber_loss),
-    "kl_divergence": lambda x, y: F.kl_div(x, y, reduction="batchmean"),
-    "multiclass_hinge": hinge,
-    "distillation": distillation,
-}
 
 
 def arrays(name: str, shape: tuple[int, int], dtype: str) -> tuple[Any, Any]:
@@ -97,13 +44,14 @@ def arrays(name: str, shape: tuple[int, int], dtype: str) -> tuple[Any, Any]:
 def contenders(name: str, shape: tuple[int, int], dtype: str) -> list[Contender]:
     """softgrad and PyTorch on the same numbers; they have to agree."""
     x, y = arrays(name, shape, dtype)
+    peer = torch_losses()[name]
     options: Any = {"temperature": 2.0} if name == "distillation" else {}
     loss: Any = LOSSES[name]
     x_torch, y_torch = torch.tensor(x, requires_grad=True), torch.tensor(y)
 
     def theirs() -> tuple[Any, Any]:
         x_torch.grad = None
-        value = PEERS[name](x_torch, y_torch)
+        value = peer(x_torch, y_torch)
         value.backward()
         return value, x_torch.grad
 

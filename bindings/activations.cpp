@@ -27,14 +27,21 @@ Layout elementwise_layout(PyArrayObject* a, bool flat) {
   return Layout::of(1, &shape, &stride, 0);
 }
 
+bool has_slope_of_value(int function) {
+  for (const Activation f : activations_by_value)
+    if (static_cast<int>(f) == function) return true;
+  return false;
+}
+
 }  // namespace
 
 PyObject* py_activation(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (wrong_count("activation", n, 4, 7)) return nullptr;
   int function, order;
   double parameter;
-  if (!read_small(args[0], activation_count - 1, &function) || !read_small(args[1], 2, &order) ||
-      !read_double(args[2], &parameter) || !is_floats(args[3]))
+  if (!read_small(args[0], activation_count - 1, &function) ||
+      !read_small(args[1], slope_of_value, &order) || !read_double(args[2], &parameter) ||
+      !is_floats(args[3]))
     return not_taken();
   PyArrayObject *x = as_array(args[3]), *factor[2] = {nullptr, nullptr};
   for (int k = 0; k < 2; k++) {
@@ -43,7 +50,8 @@ PyObject* py_activation(PyObject*, PyObject* const* args, Py_ssize_t n) {
     factor[k] = as_array(args[4 + k]);
     if (PyArray_TYPE(factor[k]) != PyArray_TYPE(x) || !same_shape(factor[k], x)) return not_taken();
   }
-  // Order 1 has one factor or none, order 2 both or none.
+  // Order 1 has one factor or none, order 2 both or none, the slope of a value one.
+  if (order == slope_of_value && (!factor[0] || !has_slope_of_value(function))) return not_taken();
   if ((factor[0] && order == 0) || (factor[1] != nullptr) != (factor[0] && order == 2))
     return not_taken();
   bool failed;

@@ -78,8 +78,9 @@ def _array(x: ArrayLike, name: str) -> Array:
     try:
         return np.asarray(x)
     except ValueError as error:
+        reason = str(error).rstrip(".")
         raise ShapeError(
-            f"{name} is not a rectangular array: {error}. Rows of different lengths can be padded "
+            f"{name} is not a rectangular array: {reason}. Rows of different lengths can be padded "
             "and masked with where=."
         ) from error
 

@@ -11,6 +11,13 @@ from softgrad import _native
 def info() -> dict[str, Any]:
     """Return what decides speed and bits here: version, instruction set, threads.
 
+    Returns
+    -------
+    dict
+        ``version``; ``instruction_set``, the one in use, and ``instruction_sets``, those that this
+        processor can run (the environment variable ``SOFTGRAD_INSTRUCTION_SET`` chooses among
+        them); whether the build has ``openmp``; how many ``threads`` a large input would use.
+
     Examples
     --------
     >>> import softgrad as sg

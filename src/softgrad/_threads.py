@@ -52,6 +52,11 @@ def set_num_threads(n: int, /) -> None:
 def get_num_threads() -> int:
     """Return the number of threads that a large input would use now.
 
+    Returns
+    -------
+    int
+        At least 1.
+
     Examples
     --------
     >>> import softgrad as sg
@@ -66,6 +71,16 @@ def num_threads(n: int, /) -> Iterator[None]:
     """Use at most ``n`` threads within a ``with`` block, then the number chosen before.
 
     The number belongs to the process: other Python threads see it while the block runs.
+
+    Parameters
+    ----------
+    n : int
+        As for :func:`set_num_threads`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`set_num_threads`.
 
     Examples
     --------

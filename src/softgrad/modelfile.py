@@ -30,6 +30,8 @@ from softgrad.errors import SoftgradError
 from softgrad.estimators import NeuralNetClassifier, SoftmaxRegression
 from softgrad.estimators import neural_net_file as network_file
 
+__all__ = ["ModelFileError", "TrainedOn", "load_model", "save_model"]
+
 FORMAT_VERSION = 3  # of networks; 2 of texts and svmlight files, all others are written as 1
 
 Classifier = SoftmaxRegression | NeuralNetClassifier
@@ -49,7 +51,33 @@ class ModelFileError(SoftgradError, ValueError):
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """What a model was trained on, as far as it matters for using it."""
+    """What a model was trained on, as far as it matters for using it.
+
+    Parameters
+    ----------
+    name : str
+        Of the data.
+    n_rows : int
+        How many rows there were.
+    target_name : str
+        The column of classes.
+    feature_names : list of str or None
+        The columns of features in their order, by which ``softgrad predict`` finds them.
+    image_shape : (int, int) or None
+        Height and width, where a row is an image.
+    unit : float
+        The value of a feature that means one, such as 255 for pixels.
+    zero_based : bool or None
+        How a file of svmlight format counts its features.
+    text : TextFeatures or None
+        How texts became features.
+
+    Examples
+    --------
+    >>> from softgrad.modelfile import TrainedOn
+    >>> TrainedOn("flowers.csv", 150, "species", ["length", "width"]).target_name
+    'species'
+    """
 
     name: str
     n_rows: int
@@ -70,7 +98,42 @@ class TrainedOn:
 
 
 def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
-    """Write the model; ``path`` is replaced only when the whole file has reached the disk."""
+    """Write the model; ``path`` is replaced only when the whole file has reached the disk.
+
+    Parameters
+    ----------
+    model : SoftmaxRegression or NeuralNetClassifier
+        Fitted.
+    path : Path
+    trained_on : TrainedOn
+        What is needed to use the model on other files.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; ``path`` is then as it was before.
+    TypeError
+        If labels are neither numbers nor text.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import load_iris
+    >>> import softgrad as sg
+    >>> from softgrad.modelfile import TrainedOn, load_model, save_model
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "iris.softgrad"
+    >>> save_model(sg.SoftmaxRegression().fit(X, y), path, TrainedOn("iris", len(X)))
+    >>> model, about = load_model(path)
+    >>> model.predict(X[:2]), about.name
+    (array([0, 0]), 'iris')
+    """
+    with atomic_write(path) as file:
+        file.write(model_bytes(model, trained_on))
+
+
+def model_bytes(model: Classifier, trained_on: TrainedOn) -> bytes:
+    """The contents of a model file."""
     if isinstance(model, NeuralNetClassifier):
         described, arrays = network_file.describe(model)
         version = 3
@@ -95,23 +158,34 @@ def save_model(model: Classifier, path: Path, trained_on: TrainedOn) -> None:
         "trained_on": about,
     }
     words = None if text is None else json.dumps(text.vocabulary).encode()
-    write_archive(path, header, arrays, {} if words is None else {_VOCABULARY: words})
+    stream = io.BytesIO()
+    _write_archive(stream, header, arrays, {} if words is None else {_VOCABULARY: words})
+    return stream.getvalue()
 
 
 def write_archive(
     path: Path,
     header: dict[str, Any],
     arrays: dict[str, npt.NDArray[Any]],
-    more: dict[str, bytes] | None = None,
 ) -> None:
     """A header and arrays as a ZIP file that appears whole or not at all."""
+    with atomic_write(path) as file:
+        _write_archive(file, header, arrays, {})
+
+
+def _write_archive(
+    file: IO[bytes],
+    header: dict[str, Any],
+    arrays: dict[str, npt.NDArray[Any]],
+    more: dict[str, bytes],
+) -> None:
     contents = {f"{key}.npy": _to_bytes(key, array) for key, array in arrays.items()}
-    contents |= more or {}
+    contents |= more
     sums = {
         key.removesuffix(".npy"): hashlib.sha256(content).hexdigest()
         for key, content in contents.items()
     }
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         told = json.dumps(header | {"sha256": sums}, indent=2)
         archive.writestr(zipfile.ZipInfo(_HEADER, _EPOCH), told)
         for key, content in contents.items():
@@ -189,14 +263,35 @@ def _proof(model: SoftmaxRegression) -> dict[str, Any]:
 
 
 def load_model(path: Path) -> tuple[Classifier, TrainedOn]:
-    """Read a model and what it was trained on."""
+    """Read a model and what it was trained on. Nothing in the file is run.
+
+    Parameters
+    ----------
+    path : Path
+        A file that :func:`save_model` or ``softgrad train --out`` wrote.
+
+    Returns
+    -------
+    model : SoftmaxRegression or NeuralNetClassifier
+        Its predictions have the same bits as before it was saved.
+    trained_on : TrainedOn
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged, no model, or of a newer softgrad.
+
+    Examples
+    --------
+    See :func:`save_model`.
+    """
     name = path.name
     if not path.exists():
         raise ModelFileError(f"There is no model file {str(path)!r}. Train one with --out DIR.")
     if path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder. Give the file in it: model.softgrad.")
     with path.open("rb") as file:
-        if file.read(len(_ZIP)) != _ZIP:
+        if not _ZIP.startswith(file.read(len(_ZIP))):  # a beginning of it is a truncated model
             raise ModelFileError(
                 f"{name} is not a softgrad model. Train one with --out DIR, and name it before the"
                 " data: softgrad predict MODEL FILE."

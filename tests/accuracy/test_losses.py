@@ -6,7 +6,6 @@ error is relative to the size of the parts; else to the result itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from softgrad._reference import exact
+from softgrad._reference import exact, exact_losses
 from softgrad.functions import LOSSES
 from tests.conftest import Observed
 from tests.support import ulp
@@ -23,58 +22,7 @@ from tests.support.rows import KINDS
 
 DTYPES = ["float32", "float64"]
 LIMIT = 4.0
-
-#: The parts that l, l' and l'' are the sum of, each a product; z is x or y in full precision.
-Parts = Callable[[Any, Any], tuple[list[Any], list[Any], list[Any]]]
-
-
-def _zero(c: Any, f: Callable[[], Any]) -> Any:
-    return mpmath.mpf(0) if c == 0 else c * f()
-
-
-def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + mpmath.exp(-x))
-
-
-def _softplus(x: Any) -> Any:
-    return mpmath.log1p(mpmath.exp(x)) if x < 1e5 else x + mpmath.exp(-x)
-
-
-def binary(x: Any, y: Any, weight: Any = 1) -> tuple[list[Any], list[Any], list[Any]]:
-    p, q = _sigmoid(x), _sigmoid(-x)
-    a, b = weight * y, 1 - y
-    value = [_zero(a, lambda: _softplus(-x)), _zero(b, lambda: _softplus(x))]
-    return value, [-a * q, b * p], [(a + b) * p * q]
-
-
-def binary_focal(x: Any, y: Any, g: Any, alpha: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    def one(z: Any) -> tuple[Any, Any, list[Any]]:
-        p, q, a = _sigmoid(z), _sigmoid(-z), _softplus(-z)
-        power = mpmath.exp(-g * _softplus(z))
-        parts = [p * power * t for t in (g * g * p * a, (2 * g + 1) * q, -g * q * a)]
-        return power * a, -power * (g * p * a + q), parts
-
-    (v1, d1, h1), (v0, d0, h0) = one(x), one(-x)
-    a, b = alpha * y, (1 - alpha) * (1 - y)
-    return [a * v1, b * v0], [a * d1, -b * d0], [a * h for h in h1] + [b * h for h in h0]
-
-
-def binary_probability(x: Any, y: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    value = [_zero(y, lambda: -mpmath.log(x)), _zero(1 - y, lambda: -mpmath.log(1 - x))]
-    slope = [_zero(y, lambda: -1 / x), _zero(1 - y, lambda: 1 / (1 - x))]
-    return value, slope, [_zero(y, lambda: 1 / x**2), _zero(1 - y, lambda: 1 / (1 - x) ** 2)]
-
-
-def divergence(x: Any, y: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    value = _zero(y, lambda: mpmath.log(y) - x)
-    return [value], [-y], [mpmath.mpf(0)]
-
-
-def huber(x: Any, y: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    d = x - y
-    if abs(d) <= 1:
-        return [d * d / 2], [d], [mpmath.mpf(1)]
-    return [abs(d) - mpmath.mpf(0.5)], [mpmath.sign(d)], [mpmath.mpf(0)]
+MEMBERS = ("", ".grad", ".hvp", ".grad_target")
 
 
 def log_odds(dtype: str, rng: Any) -> Any:
@@ -124,59 +72,30 @@ def below_zero(dtype: str, rng: Any) -> Any:
     return -np.abs(log_odds(dtype, rng)[:170])
 
 
-CASES: dict[str, tuple[Any, Any, Parts, dict[str, Any]]] = {
-    "binary_cross_entropy": (log_odds, hard, binary, {}),
-    "binary_cross_entropy, soft": (log_odds, soft, binary, {}),
-    "binary_cross_entropy, pos_weight": (
-        log_odds,
-        hard,
-        lambda x, y: binary(x, y, mpmath.mpf(3.7)),
-        {"pos_weight": 3.7},
-    ),
-    "binary_cross_entropy_probabilities": (probabilities, hard, binary_probability, {}),
-    "binary_cross_entropy_probabilities, soft": (probabilities, soft, binary_probability, {}),
-    "squared_error": (
-        numbers,
-        close,
-        lambda x, y: ([(x - y) ** 2], [2 * (x - y)], [mpmath.mpf(2)]),
-        {},
-    ),
-    "half_squared_error": (
-        numbers,
-        close,
-        lambda x, y: ([(x - y) ** 2 / 2], [x - y], [mpmath.mpf(1)]),
-        {},
-    ),
-    "absolute_error": (
-        numbers,
-        close,
-        lambda x, y: ([abs(x - y)], [mpmath.sign(x - y)], [mpmath.mpf(0)]),
-        {},
-    ),
-    "huber": (numbers, close, huber, {}),
-    "kl_divergence": (below_zero, near_exp, divergence, {}),
-    "nll": (below_zero, soft, lambda x, y: ([-y * x], [-y], [mpmath.mpf(0)]), {}),
-    "categorical_cross_entropy": (
-        probabilities,
-        soft,
-        lambda x, y: ([-y * mpmath.log(x)], [-y / x], [y / x**2]) if x else ([], [], []),
-        {},
-    ),
+#: x, y and the options by name of the loss and what is particular.
+CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "binary_cross_entropy": (log_odds, hard, {}),
+    "binary_cross_entropy, soft": (log_odds, soft, {}),
+    "binary_cross_entropy, pos_weight": (log_odds, hard, {"pos_weight": 3.7}),
+    "binary_cross_entropy_probabilities": (probabilities, hard, {}),
+    "binary_cross_entropy_probabilities, soft": (probabilities, soft, {}),
+    "squared_error": (numbers, close, {}),
+    "half_squared_error": (numbers, close, {}),
+    "absolute_error": (numbers, close, {}),
+    "huber": (numbers, close, {}),
+    "kl_divergence": (below_zero, near_exp, {}),
+    "nll": (below_zero, soft, {}),
+    "categorical_cross_entropy": (probabilities, soft, {}),
 }
 for gamma in (0.0, 0.5, 1.0, 2.0, 5.0):
     for kind, target in (("", hard), (", soft", soft)):
-        CASES[f"sigmoid_focal{kind}, gamma={gamma}"] = (
-            log_odds,
-            target,
-            lambda x, y, g=gamma: binary_focal(x, y, mpmath.mpf(g), mpmath.mpf(0.25)),
-            {"gamma": gamma},
-        )
+        CASES[f"sigmoid_focal{kind}, gamma={gamma}"] = (log_odds, target, {"gamma": gamma})
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES)
 def test_entries(case: str, dtype: str, observed: Observed) -> None:
-    make_x, make_y, parts, options = CASES[case]
+    make_x, make_y, given = CASES[case]
     name = case.split(",")[0]
     loss: Any = LOSSES[name]
     rng = np.random.default_rng(3)
@@ -185,31 +104,18 @@ def test_entries(case: str, dtype: str, observed: Observed) -> None:
     axis: Any = () if loss.multi_label or loss.takes == "values" else -1
     ours = x if axis == () else x[:, None]
     wanted = y if axis == () else y[:, None]
-    options = {**options, "axis": axis, "reduction": "none"}
+    options = {**given, "axis": axis, "reduction": "none"}
     with np.errstate(all="ignore"):
         value, grad = loss.value_and_grad(ours, wanted, **options)
         curvature = loss.hvp(ours, wanted, np.ones_like(ours), **options)
-    found = [np.asarray(a).reshape(-1) for a in (value, grad, curvature)]
-    with mpmath.workprec(exact.bits(x)):
-        for i in range(len(x)):
-            a, b = mpmath.mpf(float(x[i])), mpmath.mpf(float(y[i]))
-            try:
-                exact_parts = parts(a, b)
-            except ZeroDivisionError:
-                exact_parts = ([], [], [])  # log 0 or 1 / 0: below
-            for result, member, terms in zip(
-                found, ("", ".grad", ".hvp"), exact_parts, strict=True
-            ):
-                if not terms:
-                    continue
-                truth = mpmath.fsum(terms)
-                size = mpmath.fsum(abs(t) for t in terms)
-                if name == "kl_divergence" and not member:  # the difference is taken first
-                    size += mpmath.fsum([abs(b * mpmath.log(b)), abs(a * b)]) / 16 if b else 0
-                error = ulp.errors(result[i : i + 1], np.array([truth]), np.array([size]))
-                observed.check(
-                    f"{case}{member}", dtype, error, LIMIT, f"x={float(x[i])!r}, y={float(y[i])!r}"
-                )
+        by_target = loss.grad_target(ours, wanted, **options)
+    found = [np.asarray(a).reshape(-1) for a in (value, grad, curvature, by_target)]
+    for i in range(len(x)):
+        truths = exact_losses.exact(name, x[i : i + 1], y[i : i + 1], **given)
+        where = f"x={float(x[i])!r}, y={float(y[i])!r}"
+        for result, member, (truth, terms) in zip(found, MEMBERS, truths, strict=True):
+            error = ulp.errors(result[i : i + 1], np.ravel(truth), np.ravel(terms))
+            observed.check(f"{case}{member}", dtype, error, LIMIT, where)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -240,6 +146,38 @@ def test_focal(gamma: float, dtype: str, observed: Observed) -> None:
                 observed.check(name, dtype, error, 3 + gamma / 2, f"{kind}, C = {classes}")
                 found = problem.errors(np.asarray(grad), truth)
                 observed.check(f"{name}, grad", dtype, found, 4 + gamma / 2, f"{kind}, C={classes}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_distillation(dtype: str, observed: Observed) -> None:
+    """Teachers so confident that a probability rounds to 1, with students close to them."""
+    rng = np.random.default_rng(6)
+    for lead in (0, 8, 16, 25, 36, 60):
+        x = rng.normal(size=12) * 3
+        x[3] = x.max() + lead
+        x, y = x.astype(dtype), (x + rng.normal(size=12) / 8).astype(dtype)
+        truths = exact_losses.exact("distillation", x, y, temperature=2.0)
+        value, grad = sg.distillation.value_and_grad(x, y, temperature=2.0)
+        by_target = sg.distillation.grad_target(x, y, temperature=2.0)
+        hessian = sg.distillation.hessian(x, y, temperature=2.0)
+        for result, member, (truth, terms) in zip(
+            (value, grad, hessian, by_target), MEMBERS, truths, strict=True
+        ):
+            error = ulp.errors(np.ravel(result), np.ravel(truth), np.ravel(terms))
+            observed.check(f"distillation{member}", dtype, error, LIMIT, f"lead={lead}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_hessian_of_focal(dtype: str, observed: Observed) -> None:
+    """Unlikely targets too, where log p has few digits of p."""
+    rng = np.random.default_rng(7)
+    for scale in (1.0, 5.0, 20.0):
+        x = (rng.normal(size=9) * scale).astype(dtype)
+        for target in (int(x.argmin()), int(x.argmax()), 4):
+            y = np.eye(9)[target].astype(dtype)
+            truth, terms = exact_losses.exact("focal", x, y).hessian
+            error = ulp.errors(sg.focal.hessian(x, target), truth, terms)
+            observed.check("focal.hessian", dtype, error, 8.0, f"scale={scale}, {target}")
 
 
 def test_infinite_and_certain() -> None:

@@ -163,6 +163,13 @@ def test_version_and_info():
     done = softgrad("info")
     assert done.returncode == 0
     assert sg.info()["instruction_set"] in done.stdout
+    assert f"numpy             {np.__version__}" in done.stdout
+
+
+def test_the_variable_that_info_names_chooses_the_instruction_set(monkeypatch):
+    assert "SOFTGRAD_INSTRUCTION_SET chooses: baseline" in softgrad("info").stdout
+    monkeypatch.setenv("SOFTGRAD_INSTRUCTION_SET", "baseline")
+    assert "instruction set   baseline" in softgrad("info").stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "-h"]])

@@ -9,6 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from softgrad.cli.app import run
+from softgrad.cli.task import Task
 from softgrad.modelfile import load_model
 from tests.cli.command import COMMAND
 
@@ -80,3 +82,15 @@ def test_before_training_nothing_is_written(slow_problem):
     assert "Traceback" not in stderr
     if "nothing was written" in stderr:  # else the first evaluation was already done
         assert list((slow_problem / "out").iterdir()) == []
+
+
+def test_weights_that_have_learnt_nothing_replace_no_model(tmp_path, monkeypatch, capsys):
+    def begun(self, model):
+        model.coef_, model.solution_ = np.zeros((10, 64)), None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Task, "fit", begun)
+    (tmp_path / "model.softgrad").write_text("the good model")
+    assert run(["train", "digits", "--out", str(tmp_path)]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["the good model"]

@@ -84,6 +84,26 @@ void check_kernels(const softgrad::ActivationKernels<T>& kernels, const std::str
   }
 }
 
+// g f'(x) by f(x), for the functions that have it.
+template <class T>
+void check_slopes_of_values(const softgrad::ActivationKernels<T>& kernels,
+                            const std::string& name) {
+  for (const Activation f : softgrad::activations_by_value)
+    for (long n : {0L, 1L, 15L, 16L, 33L, 200L})
+      for (bool streamed : {false, true}) {
+        context = name + " by value " + softgrad::activation_names[static_cast<int>(f)];
+        const std::size_t size = std::size_t(n);
+        Exactly<T> y{size}, g{size}, z{size};
+        for (std::size_t i = 0; i < size; i++) y[i] = T(std::sin(double(i))), g[i] = T(i) - 7;
+        kernels.map(f, softgrad::slope_of_value, 0.5, y.data(), g.data(), nullptr, z.data(), n,
+                    streamed);
+        for (std::size_t i = 0; i < size; i++) {
+          const T slope = f == Activation::tanh ? (1 - y[i]) * (1 + y[i]) : y[i] * (1 - y[i]);
+          if (z[i] != slope * g[i]) fail("g f'", double(z[i]), double(slope * g[i]));
+        }
+      }
+}
+
 // A rows x columns array in C order, or a window of a larger one with gaps and reversed rows.
 template <class T>
 struct Window {
@@ -161,6 +181,8 @@ void check_activations(const softgrad::KernelTable& table) {
   const std::string name = table.name;
   check_kernels<float>(table.activations().f32, name + " float");
   check_kernels<double>(table.activations().f64, name + " double");
+  check_slopes_of_values<float>(table.activations().f32, name + " float");
+  check_slopes_of_values<double>(table.activations().f64, name + " double");
   for (const auto& [rows, columns] : {std::pair{1L, 1L}, {3L, 5L}, {70L, 33L}, {1L, 50000L}}) {
     check_layouts<float>(rows, columns);
     check_layouts<double>(rows, columns);

@@ -371,3 +371,12 @@ def test_memory_does_not_grow_with_the_rows():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]  # one more block may be alive
+
+
+def test_the_index_that_pandas_stores_is_no_feature(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    frame = pandas.DataFrame({"a": range(10), "kind": ["x", "y"] * 5})
+    frame[frame.a != 3].to_parquet(tmp_path / "t.parquet")
+    assert "__index_level_0__" in parquet.read_schema(tmp_path / "t.parquet").names
+    assert ParquetBatches(tmp_path / "t.parquet", "kind").feature_names == ["a"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
+from typing import Any
 
 import pytest
 
 import softgrad as sg
 from softgrad._protocol import Loss
 
+NumpyDocString = pytest.importorskip("numpydoc.docscrape").NumpyDocString
 reference = import_module("softgrad_site.reference")
 docstrings = import_module("softgrad_site.docstrings")
 
@@ -80,6 +83,9 @@ def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
         "",
         "p (g - sum p g) / T",
         "",
+        "f(x) = argmin of what is the sum of the rows,",
+        "with tau",
+        "",
         "It is a sentence, |a| <= 1, that ends here.",
         "",
         "    r = |a| * b",
@@ -98,6 +104,9 @@ def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
         ".. code-block:: text",
         "",
         "    p (g - sum p g) / T",
+        "",
+        "    f(x) = argmin of what is the sum of the rows,",
+        "    with tau",
         "",
         r"It is a sentence, \|a\| <= 1, that ends here.",
         "",
@@ -118,3 +127,44 @@ def test_formulas_become_literal_blocks_and_the_rest_does_not() -> None:
 def test_an_initial_in_a_reference_begins_no_list() -> None:
     doc = ["f", "", "References", "----------", "I. Goodfellow, Deep Learning", "(2016)."]
     assert docstrings.readable(doc)[-3:] == [r"\I. Goodfellow, Deep Learning", "(2016).", ""]
+
+
+def _sections(name: str) -> Any:
+    value = reference.resolve(name)
+    return NumpyDocString(inspect.getdoc(type(value) if name in OBJECTS else value) or "")
+
+
+def _arguments(name: str) -> list[str]:
+    return [p for p in inspect.signature(reference.resolve(name)).parameters if p != "self"]
+
+
+#: What a person calls or makes; results, which the library makes, describe their fields in words.
+FUNCTIONS = [name for name in PAGES if not inspect.isclass(reference.resolve(name))]
+ESTIMATORS = ["SoftmaxRegression", "NeuralNetClassifier", "TemperatureScaling"]
+MADE = [*FUNCTIONS, *(f"softgrad.{name}" for name in ESTIMATORS)]
+RETURN_NOTHING = {"set_num_threads", "num_threads", "show_info", "save_model", "assert_gradient"}
+#: Those that accept whatever they are given, or leave it to a function of the caller's.
+RAISE_NOTHING = {"get_num_threads", "info", "show_info", "check_gradient", "clip_scale"}
+RAISE_NOTHING |= {"minimize_lbfgs", "minimize_newton", "split_batches"}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_docstring_has_all_its_parts(name: str) -> None:
+    last, sections = name.rpartition(".")[2], _sections(name)
+    assert sections["Summary"], "no sentence that says what it does"
+    described = {part.strip() for p in sections["Parameters"] for part in p.name.split(",")}
+    assert set(_arguments(name)) - {part.lstrip("*") for part in described} == set()
+    if name in FUNCTIONS and last not in RETURN_NOTHING:
+        assert sections["Returns"] or sections["Yields"]
+    if name in FUNCTIONS and last not in RAISE_NOTHING:
+        assert sections["Raises"]
+    assert sections["Examples"]
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_function_states_its_formula_its_accuracy_and_its_source(name: str) -> None:
+    doc, sections = inspect.getdoc(type(reference.resolve(name))) or "", _sections(name)
+    head = "\n".join(docstrings.readable(doc.splitlines())).partition("Parameters")[0]
+    assert ".. code-block:: text" in head, "no formula"
+    assert re.search(r"ULP|exact", doc), "no accuracy"
+    assert sections["References"], "no source"

@@ -112,6 +112,38 @@ def test_kinks_are_shown_and_any_subgradient_passes() -> None:
     assert "outside" in str(outside)
 
 
+def test_a_jump_has_no_derivative() -> None:
+    report = sg.check_grad(
+        lambda x: np.sum(x**2) + (x[0] >= 0), lambda x: 2 * x, np.array([0.0, 1.0])
+    )
+    assert not report.passed
+    assert report.kinks[0].jump
+    assert "not continuous" in str(report)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e200])
+def test_functions_of_any_size(scale: float) -> None:
+    def f(x):
+        return scale * np.sum(x**2)
+
+    assert sg.check_grad(f, lambda x: 2 * scale * x, X).passed
+    assert sg.check_grad(f, lambda x: 3 * scale * x, X).reason == "wrong"
+
+
+def test_steps_are_small_beside_small_numbers() -> None:
+    """Steps of 3e-5 from 1e-6 would cross the pole."""
+    x = np.array([1e-6, 1e-3, 1.0])
+
+    def f(x):
+        return np.sum(np.log(np.abs(x)))
+
+    report = sg.check_grad(f, lambda x: 1 / x, x)
+    assert report.passed, str(report)
+    assert not sg.check_grad(f, lambda x: 1.01 / x, x)
+    tiny = X * 1e-6
+    assert sg.check_grad(lambda x: np.sum(np.abs(x) ** 3), lambda x: 3 * x * np.abs(x), tiny).passed
+
+
 def test_a_point_close_to_a_kink_is_no_kink() -> None:
     x = np.array([1e-3, 1.0])
     report = sg.check_grad(lambda x: np.sum(np.maximum(x, 0)), lambda x: 1.0 * (x > 0), x)

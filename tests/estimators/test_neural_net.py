@@ -386,6 +386,18 @@ def test_columns_of_labels(loss):
     assert chunked.predict(X).shape == Y.shape
 
 
+def test_weights_of_labels_are_those_of_their_losses():
+    X, Y = make_multilabel_classification(100, n_classes=4, random_state=0)
+    weighted = small(class_weight={1: 5.0, 3: 0.0}).fit(X, Y)
+    loss = WithOptions(sg.binary_cross_entropy, class_weight=[1.0, 5.0, 1.0, 0.0])
+    assert same(weighted, small(loss=loss).fit(X, Y), X)
+    assert not same(weighted, small().fit(X, Y), X)
+    chunk = small(class_weight={1: 5.0, 3: 0.0}).partial_fit(X, Y)
+    assert same(chunk, small(loss=loss).partial_fit(X, Y), X)
+    with pytest.raises(ValueError, match=r"names the label 4; y has the columns 0 to 3"):
+        small(class_weight={4: 1.0}).fit(X, Y)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal", "nll", "multiclass_hinge"])
 def test_losses_of_classes_refuse_columns_of_labels(loss):
     X, Y = make_multilabel_classification(40, n_classes=3, random_state=0)

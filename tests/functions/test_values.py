@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import softgrad as sg
 from softgrad._reference.row_losses import MULTI_LABEL, REGRESSION
+from softgrad.functions import ACTIVATIONS
 from softgrad.functions import LOSSES as LOSS_OF
 from tests.support.members import BY_NAME, Array, Member, names, row_shape
 
@@ -369,3 +371,43 @@ def test_the_probabilities_are_taken_instead_of_computed(name: str, rng: Any) ->
     expected = member(x + np.arange(5.0), *companions, value=other)
     np.testing.assert_array_equal(member(x, *companions, value=other), expected)
     np.testing.assert_allclose(expected, member(x + np.arange(5.0), *companions), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_the_slope_in_terms_of_the_value(name: str, dtype: str, rng: Any) -> None:
+    """Of whatever value is passed, in any layout, into any output; without one it keeps digits."""
+    function: Any = ACTIVATIONS[name]
+    x, g = (rng.normal(size=(70, 40)).astype(dtype) for _ in range(2))
+    y = (function(x) / 2).astype(dtype)  # not the value at x
+    slope = y * (1 - y) if name == "sigmoid" else (1 - y) * (1 + y)
+    np.testing.assert_array_equal(function.vjp(x, g, value=y), slope * g)
+    np.testing.assert_array_equal(function.jvp(x.T, g.T, value=y.T), (slope * g).T)
+    np.testing.assert_array_equal(function.vjp(x[::2], g[::2], value=y[::2]), (slope * g)[::2])
+    out = g.copy()
+    assert function.vjp(x, out, value=y, out=out) is out
+    np.testing.assert_array_equal(out, slope * g)
+    np.testing.assert_array_equal(function.jacobian(x, value=y), function.jacobian(x))
+    far, one = np.full(3, 40, dtype), np.ones(3, dtype)
+    assert np.all(function.vjp(far, one, value=function(far)) == 0)
+    assert np.all(function.vjp(far, one) > 0)
+    half = x.astype("float16")
+    expected = function.vjp(half, half)
+    np.testing.assert_array_equal(function.vjp(half, half, value=function(half)), expected)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_softmin_is_softmax_of_the_negative(axis: int, rng: Any) -> None:
+    """Bit for bit, with and without the value, and never written to the input."""
+    x, g = rng.normal(size=(2, 6, 5))
+    x.setflags(write=False)
+    options: Any = {"axis": axis, "temperature": 1.7}
+    p = sg.softmin(x, **options)
+    np.testing.assert_array_equal(p, sg.softmax(-x, **options))
+    out = np.empty_like(x)
+    assert sg.softmin(x, out=out, **options) is out
+    np.testing.assert_array_equal(out, p)
+    expected = -sg.softmax.vjp(-x, g, value=p, **options)
+    np.testing.assert_array_equal(sg.softmin.vjp(x, g, value=p, **options), expected)
+    assert sg.softmin.vjp(x, g, value=p, out=out, **options) is out
+    np.testing.assert_array_equal(out, expected)

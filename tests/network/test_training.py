@@ -463,6 +463,17 @@ def test_finding_a_step_size():
     assert losses[1][-1] < losses[0][-1]
 
 
+def test_no_step_size_where_no_step_can_be_made():
+    with pytest.raises(ValueError, match=r"No step could be made: .* nan in feature 0"):
+        find_step_size(network(), X * np.nan, Y)
+
+
+def test_the_batch_with_a_bad_label_of_a_stream_is_named():
+    stream = [(X[:128], Y[:128]), (X[:128], Y[:128] + 1)]
+    with pytest.raises(ValueError, match=r"epoch 1, batch \d: target holds 3"):
+        train(network(), stream, epochs=1, shuffle=False, batch_size=64)
+
+
 def test_lbfgs_reaches_the_optimum_of_a_softmax_regression():
     from sklearn.linear_model import LogisticRegression
 

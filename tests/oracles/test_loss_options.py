@@ -193,3 +193,15 @@ def test_every_entry_a_row_of_its_own(name: str, reduction: str, rng: Any) -> No
         peer = Peer(name, x, target, chosen, g)
         assert_close(LOSSES[name](x, target, **chosen), peer.loss.detach().numpy())
         assert_close(LOSSES[name].vjp(x, target, g, **chosen), peer.vjp.detach().numpy())
+
+
+def test_no_classes() -> None:
+    """Of every loss with logits, all members: rows without classes cost nothing."""
+    for name in ("cross_entropy", "focal", "distillation"):
+        loss: Any = LOSSES[name]
+        for shape in ((3, 0), (0, 0)):
+            x = np.zeros(shape)
+            assert loss(x, x) == 0
+            assert loss.grad(x, x).shape == loss.hvp(x, x, x).shape == shape
+            assert loss.hessian(x, x).shape == (*shape, 0)
+            assert loss.grad_target(x, x).shape == shape

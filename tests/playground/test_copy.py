@@ -108,5 +108,5 @@ def test_copied_to_the_clipboard(open_page: Callable[..., Any]) -> None:
     page = open_page("view=copy", permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("radio", name="JAX").click()
     page.get_by_role("button", name="Copy", exact=True).click()
-    page.get_by_role("button", name="Copied").wait_for()
+    page.locator("#live", has_text="Copied.").wait_for(state="attached")
     assert page.evaluate("navigator.clipboard.readText()").startswith("import jax")

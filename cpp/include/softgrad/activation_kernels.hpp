@@ -26,11 +26,16 @@ inline constexpr const char* activation_names[] = {
 };
 inline constexpr int activation_count = sizeof(activation_names) / sizeof(activation_names[0]);
 
+// An order beside 0, 1 and 2: the first derivative in terms of the value, which takes x's place.
+inline constexpr int slope_of_value = 3;
+// Which functions have it.
+inline constexpr Activation activations_by_value[] = {Activation::sigmoid, Activation::tanh};
+
 template <class T>
 struct ActivationKernels {
   // y = f(x), f'(x) or f''(x) (order 0, 1, 2), times g and v where they are not null: order 1 may
-  // have g, order 2 both or none. `parameter` is the slope of leaky_relu and the alpha of elu.
-  // y may be x, g or v. With `stream`, stores bypass the caches.
+  // have g, order 2 both or none; slope_of_value has g. `parameter` is the slope of leaky_relu and
+  // the alpha of elu. y may be x, g or v. With `stream`, stores bypass the caches.
   void (*map)(Activation f, int order, double parameter, const T* x, const T* g, const T* v, T* y,
               long n, bool stream);
   // exp(x) for x <= 0 and log1p(x) for 0 <= x <= 1, of which the functions are made: for tests.

@@ -26,7 +26,8 @@ SOFTGRAD_INLINE R unless_nan(R x, R r) {
 }
 
 // A function is a struct with `Float`, the arithmetic that it needs for float32, and
-// of<P, order>(x, parameter).
+// of<P, order>(x, parameter). Some have the first derivative in terms of the value as well, which
+// needs no exponential: of_value<P>(y).
 struct Identity {
   using Float = Single;
   template <class P, int order, class R, class S>
@@ -51,6 +52,10 @@ struct Sigmoid {
       R r = biased * one_minus / (d * s) * P::unbias;
       return x < 0 ? r : -r;
     }
+  }
+  template <class P, class R>
+  static SOFTGRAD_INLINE R of_value(R y) {
+    return y * (typename P::S(1) - y);
   }
 };
 
@@ -93,6 +98,10 @@ struct Tanh {
       R r = biased * one_minus / (d * s) * (8 * P::unbias);
       return x < 0 ? r : -r;
     }
+  }
+  template <class P, class R>
+  static SOFTGRAD_INLINE R of_value(R y) {
+    return (typename P::S(1) - y) * (typename P::S(1) + y);
   }
 };
 
@@ -276,10 +285,17 @@ struct Mish {
 
 // --- Over arrays ---------------------------------------------------------------------------------
 
+template <class F>
+constexpr bool has_slope_of_value = requires(vf y) { F::template of_value<Single>(y); };
+
 // One register in the arithmetic P, times g and v (factors: 0, 1 or 2 of them).
 template <class F, class P, int order, int factors, class R>
 SOFTGRAD_INLINE R element(R x, R g, R v, typename P::S parameter) {
-  R r = F::template of<P, order>(x, parameter);
+  R r;
+  if constexpr (order == slope_of_value)
+    r = F::template of_value<P>(x);
+  else
+    r = F::template of<P, order>(x, parameter);
   if constexpr (factors > 0) r = r * g;
   if constexpr (factors > 1) r = r * v;
   return r;
@@ -343,7 +359,10 @@ void activation_of(int order, double parameter, const T* x, const T* g, const T*
     activation_loop<F, 1, 0>(parameter, x, g, v, y, n, streamed);
   else if (order == 1)
     activation_loop<F, 1, 1>(parameter, x, g, v, y, n, streamed);
-  else if (!g)
+  else if (order == slope_of_value) {
+    if constexpr (has_slope_of_value<F>)
+      activation_loop<F, slope_of_value, 1>(parameter, x, g, v, y, n, streamed);
+  } else if (!g)
     activation_loop<F, 2, 0>(parameter, x, g, v, y, n, streamed);
   else
     activation_loop<F, 2, 2>(parameter, x, g, v, y, n, streamed);

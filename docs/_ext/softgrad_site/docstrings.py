@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _OPERATOR = re.compile(r"[=/^(+*|<>-]")
+_DEFINITION = re.compile(r"\s*[\w']+(\([^)]*\))?(_\w+)? = \S")  # f(x) = ..., words or not
 _MARKUP = re.compile(r"(\||(?<![\w*])\*(?=[\w.])(?![\w.]*\*))")
 _PROSE = re.compile(r"[.:;!?]$|``|`|\b(is|are|the|of|and|if|with)\b \w+ \w+ \w+")
 
@@ -23,6 +24,8 @@ def is_formula(paragraph: list[str]) -> bool:
     text = " ".join(line.strip() for line in paragraph)
     if text.startswith((">>>", ":", "..", "- ", "* ")):
         return False
+    if _DEFINITION.match(paragraph[0]):
+        return True
     indented = all(line.startswith("    ") for line in paragraph)
     return indented or (bool(_OPERATOR.search(text)) and not _PROSE.search(text))
 

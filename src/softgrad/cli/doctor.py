@@ -24,6 +24,7 @@ from softgrad.errors import OptionError
 #: Where the child process finds its order, and leaves its answer.
 _WORKER = "softgrad.cli.doctor"
 FINDINGS = 1
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def doctor_command(
@@ -97,7 +98,7 @@ def _choose(code: str, name: str | None, where: str, kind: str | None) -> str:
     defined = [
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if isinstance(node, _DEFINITIONS) and not node.name.startswith("_")
     ]
     defined += [
         target.id
@@ -132,7 +133,7 @@ def _may_be(name: str, kind: str) -> bool:
 def _all_names(tree: ast.Module) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, _DEFINITIONS):
             names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)

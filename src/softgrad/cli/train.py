@@ -16,6 +16,7 @@ from softgrad.cli.errors import TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
 from softgrad.cli.metrics import metrics_rows, print_confusion
 from softgrad.cli.progress import TrainingDisplay
+from softgrad.cli.row_counters import row_counters
 from softgrad.cli.task import Options, Task, open_task
 from softgrad.data import Dataset, match_labels
 from softgrad.errors import OptionError
@@ -38,6 +39,12 @@ def train_command(options: Options) -> None:
     if options.out is not None:
         prepare_folder(options.out)
     out.print(heading(task), soft_wrap=True)
+    for column in row_counters(task):
+        out.print(
+            f"[yellow]note[/]: column {escape(repr(column))} counts the rows; a model can learn the"
+            f" order of the file from it. To leave it out: --drop {escape(repr(column))}",
+            soft_wrap=True,
+        )
     run = _trained(task, options, out)
     if options.out is not None:
         paths = write_run(run, options.out, __version__, task.text)
@@ -70,7 +77,9 @@ def _fit(task: Task, options: Options, out: Console) -> Run:
         tol=options.tol,
         max_iter=options.max_iter,
     )
-    check = _check_gradient(model, task.rows_of_gradient_check(), out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # squares of huge numbers
+        check = _check_gradient(model, task.rows_of_gradient_check(), out)
     history: list[HistoryPoint] = []
     target = match_labels(task.watched.labels, task.classes, task.watched.name)
     started = time.perf_counter()
@@ -88,8 +97,8 @@ def _fit(task: Task, options: Options, out: Console) -> Run:
                 warnings.simplefilter("ignore")  # the reason is printed below
                 task.fit(model)
         except KeyboardInterrupt:
-            if not hasattr(model, "coef_"):
-                raise
+            if not history or not hasattr(model, "solution_"):
+                raise  # the weights at the start have learnt nothing
             interrupted = True
     seconds = time.perf_counter() - started
     model.callback = None
@@ -162,7 +171,8 @@ def _print_run(run: Run, out: Console) -> None:
     else:
         out.print(f"[yellow]{escape(run.status)}[/]", soft_wrap=True)
     rows = {"": "[dim]on the validation rows[/]"} | metrics_rows(run.metrics)
-    rows["time"] = seconds_text(run.seconds)
+    rate = solution.iterations / run.seconds if run.seconds else 0.0
+    rows["time"] = f"{seconds_text(run.seconds)} [dim]({rate:.2g} iterations/s)[/]"
     if run.peak_memory_bytes is not None:
         rows["peak memory"] = bytes_text(run.peak_memory_bytes)
     out.print()

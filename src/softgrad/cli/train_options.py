@@ -65,8 +65,8 @@ def train(
 ) -> None:
     """Train a classifier, measure it, and write a report.
 
-    Softmax regression, or with --hidden a neural network. Ctrl-C ends the training early and keeps
-    the best model so far (exit code 130).
+    Softmax regression, or with --hidden a neural network.
+    Ctrl-C ends it early and keeps the best model so far (exit code 130).
     """
     from softgrad.cli.network_options import NetworkOptions, refuse_mixed_options
     from softgrad.cli.task import Options

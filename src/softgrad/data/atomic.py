@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     Whatever goes wrong before that, ``path`` stays as it was and the unfinished file is removed.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary = _unfinished(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -27,6 +27,28 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Files that appear all or none: each is complete on the disk before the first is replaced."""
+    with ExitStack() as unfinished:
+        parts = []
+        for path, content in contents.items():
+            handle, name = _unfinished(path)
+            unfinished.callback(Path(name).unlink, missing_ok=True)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            parts.append((name, path))
+        for name, path in parts:
+            os.replace(name, path)
+
+
+def _unfinished(path: Path) -> tuple[int, str]:
+    """A new file beside ``path``, open."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 import softgrad as sg
 from softgrad._typing import Array
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.results import array_or_nan, holds_numbers, kind_of, to_numpy
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Convention:
     """How a function wants its arguments.
 
     ``arguments`` pairs each role with the keyword to pass it by, or None for by position.
-    ``layout`` is NC, CN, 1NC (with one more axis in front) or row, for yes/no questions N, N1 or
-    scalar; NCT where the weights of a layer are (C, D) although examples are rows.
+    ``layout`` is NC, CN, 1NC or 11NC (with more axes in front), row or C1 (one example at a time,
+    as a vector or a column), for yes/no questions N, N1 or scalar; of a layer NCT where the weights
+    are (C, D) although examples are rows, NCF where they are one flat vector.
     """
 
     arguments: tuple[tuple[str, str | None], ...]
@@ -37,10 +39,21 @@ class Convention:
     takes: str = "logits"
     mask: bool = True  # what a mask is filled with that masks nothing
     cost: float = 0.0
+    temperature: float = 1.0  # one that is fixed inside
 
     @property
     def roles(self) -> tuple[str, ...]:
         return tuple(role for role, _ in self.arguments)
+
+    @property
+    def single(self) -> bool:
+        """Whether the function takes one example at a time."""
+        return self.layout in ("row", "C1", "scalar")
+
+    @property
+    def nested(self) -> int:
+        """How many axes there are in front of (N, C)."""
+        return len(self.layout) - len(self.layout.lstrip("1"))
 
     def takes_role(self, role: str) -> bool:
         return role in self.roles
@@ -48,6 +61,10 @@ class Convention:
 
 class OvertimeError(Exception):
     """A call that did not come back within its time."""
+
+
+class ExitError(Exception):
+    """A call that wanted to end the process."""
 
 
 @dataclass
@@ -62,6 +79,17 @@ class Outcome:
     kind: str = ""  # the type's name, and the dtype where there is one
 
 
+def call_key(convention: Convention, probe: Probe) -> tuple[Any, ...]:
+    """What two calls have in common that give the function the same arguments."""
+    given: list[Any] = [convention.framework, convention.single, probe.shape[0]]
+    for role, name in convention.arguments:
+        # One at a time: the rows together stand for all.
+        value = _material(role, replace(convention, layout="NC"), probe)
+        array = np.asarray(value)
+        given.append((name, role in ("x", "X", "W", "b"), array.dtype.str, array.tobytes()))
+    return (*given, convention.layout, convention.target)
+
+
 def call(
     function: Callable[..., Any],
     convention: Convention,
@@ -70,7 +98,7 @@ def call(
     time_limit: float = 10.0,
 ) -> Outcome:
     """One call, or one a row where that is wanted; ``options`` adds or replaces roles."""
-    if convention.layout in ("row", "scalar"):
+    if convention.single:
         single = [
             _call_once(function, convention, probe.row(i), options, time_limit)
             for i in range(probe.shape[0])
@@ -117,21 +145,21 @@ def _call_once(
     printed = io.StringIO()
     try:
         with _quiet(printed), _time_limit(time_limit):
-            result = function(*arguments, **named)
+            result = _pulled_back(function(*arguments, **named), convention, probe)
     except Exception as error:
         outcome.error = error
     except (SystemExit, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        outcome.error = RuntimeError(f"it calls exit({error.code!r})")
+        outcome.error = ExitError(f"it calls exit({error.code!r})")
     else:
-        outcome.kind = _kind_of(result)
+        outcome.kind = kind_of(result)
         try:
             outcome.value = to_numpy(result)
         except Exception as error:
             outcome.error = error
     outcome.printed = printed.getvalue()
-    outcome.after = {role: _array_or_nan(v) for role, v in given.items() if _holds_numbers(v)}
+    outcome.after = {role: array_or_nan(v) for role, v in given.items() if holds_numbers(v)}
     outcome.mutated = tuple(
         role
         for role, now in outcome.after.items()
@@ -139,6 +167,25 @@ def _call_once(
         and not _rounded(now, plain[role])
     )
     return outcome
+
+
+def _pulled_back(result: Any, convention: Convention, probe: Probe) -> Any:
+    """Where a function returns its backward pass as a function, what that makes of a cotangent."""
+    parts = result if isinstance(result, tuple) else (result,)
+    if not any(callable(part) and not hasattr(part, "shape") for part in parts):
+        return result
+    cotangent: Any = 1.0
+    if not convention.takes_role("y"):
+        cotangent = _in_framework(_material("g", convention, probe), "g", convention.framework)
+    done = tuple(_backward(part, cotangent) if callable(part) else part for part in parts)
+    return done if isinstance(result, tuple) else done[0]
+
+
+def _backward(function: Callable[..., Any], cotangent: Any) -> Any:
+    try:
+        return function(cotangent)
+    except TypeError:
+        return function()
 
 
 def _by_name(role: str, keywords: dict[str, str | None]) -> bool:
@@ -183,7 +230,7 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
             return _laid_out(array, layout)
         if convention.target == "index":
             index = probe.y.astype(np.int64)
-            return index[0].item() if layout == "row" else index[None] if layout == "1NC" else index
+            return index[0].item() if convention.single else index[(None,) * convention.nested]
         if convention.target == "column":
             return probe.y.astype(np.int64)[:, None]
         if convention.target == "index from 1":
@@ -195,11 +242,12 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
     if role == "X" and probe.X is not None:
         return probe.X.T if layout == "CN" else probe.X
     if role == "W" and probe.W is not None:
-        return probe.W.T if layout in ("CN", "NCT") else probe.W
+        turned = probe.W.T if layout in ("CN", "NCT") else probe.W
+        return turned.reshape(-1) if layout == "NCF" else turned
     if role == "b" and probe.b is not None:
         return probe.b[:, None] if layout == "CN" else probe.b
     if role == "axis":
-        return 0 if layout == "CN" else -1
+        return 0 if layout in ("CN", "C1") else -1
     rows, classes = probe.x.shape if probe.x.ndim == 2 else (len(probe.x), 2)
     if role == "w":
         return np.ones(rows)
@@ -207,16 +255,17 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
         return np.ones(classes)
     if role == "mask":
         return _laid_out(np.full(probe.x.shape, convention.mask), layout)
-    return {"classes": classes, "samples": rows, "ignore": -100}[role]
+    fixed = {"ignore": -100, "off": 0.0, "reduction": "mean"}
+    return {"classes": classes, "samples": rows, **fixed}[role]
 
 
 def _laid_out(array: Array, layout: str) -> Any:
-    if layout == "CN":
+    if layout in ("CN", "C1"):
         return array.T
     if layout == "row":
         return array[0]
-    if layout == "1NC":
-        return array[None]
+    if layout.startswith("1"):
+        return array[None] if layout == "1NC" else array[None, None]
     if layout == "N1":
         return array[:, None]
     if layout == "scalar":
@@ -245,56 +294,6 @@ def _in_framework(value: Any, role: str, framework: str) -> Any:
     if framework == "jax":
         return sys.modules["jax"].numpy.asarray(np.array(value))
     return np.array(value, order="C")
-
-
-# --- Results --------------------------------------------------------------------------------------
-
-
-def to_numpy(result: Any) -> Any:
-    """Arrays for arrays, tuples of arrays for tuples and dictionaries; None stays None."""
-    if result is None:
-        return None
-    if isinstance(result, Mapping):
-        return tuple(to_numpy(v) for v in result.values())
-    if isinstance(result, tuple) or (isinstance(result, list) and not _is_matrix(result)):
-        return tuple(to_numpy(v) for v in result)
-    if hasattr(result, "detach"):
-        result = result.detach().cpu()
-        if str(result.dtype) == "torch.bfloat16":
-            result = result.float()
-        result = result.numpy()
-    array = np.asarray(result)
-    if array.dtype.kind == "O":
-        array = np.asarray([to_numpy(v) for v in result], dtype=np.float64)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"it returned {_kind_of(result)}, which is no array of real numbers")
-    return array.astype(np.float64)
-
-
-def _is_matrix(result: list[Any]) -> bool:
-    """Whether a list is one array: all numbers, or all lists of one length."""
-    try:
-        return np.asarray(result).dtype.kind in "fiub"
-    except (ValueError, RuntimeError, TypeError):
-        return False
-
-
-def _kind_of(result: Any) -> str:
-    dtype = getattr(result, "dtype", None)
-    if isinstance(result, tuple) and result:
-        return "tuple of " + ", ".join(_kind_of(v) for v in result)
-    return type(result).__name__ + (f" of {dtype}" if dtype is not None else "")
-
-
-def _holds_numbers(value: Any) -> bool:
-    return isinstance(value, (np.ndarray, list)) or hasattr(value, "detach")
-
-
-def _array_or_nan(value: Any) -> Array:
-    try:
-        return np.asarray(to_numpy(value), dtype=np.float64)
-    except (TypeError, ValueError):
-        return np.array(np.nan)
 
 
 # --- Keeping the caller's process as it was -------------------------------------------------------

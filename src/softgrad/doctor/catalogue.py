@@ -1,7 +1,8 @@
 """The mistakes that people make with softmax and its gradient, each with its reason and its cure.
 
 `why` is two sentences with the formula. `fix` is the corrected line or lines in NumPy, by the
-family of function that they belong to ("" for all others).
+family of function that they belong to ("" for all others). In them x, p and log_p are the logits
+and their softmax and log_softmax, y the class indices and Y the same as one-hot rows.
 """
 
 from __future__ import annotations
@@ -93,16 +94,16 @@ MISTAKES: dict[int, Mistake] = {
             grad=_GRAD,
             both=_GRAD,
             distillation="grad = T * (p - q) / len(p)",
-            layer="dz = (p - y) / len(p)\ndW = X.T @ dz\ndb = dz.sum(axis=0)",
-            step="dz = (p - y) / len(p)\nW -= lr * X.T @ dz\nb -= lr * dz.sum(axis=0)",
+            layer="dz = (p - Y) / len(p)\ndW = X.T @ dz\ndb = dz.sum(axis=0)",
+            step="dz = (p - Y) / len(p)\nW -= lr * X.T @ dz\nb -= lr * dz.sum(axis=0)",
         ),
         _entry(
             6,
             "p - y is used as the gradient of a squared loss",
             "p - y belongs to the cross-entropy alone. The squared loss |p - y|^2 has the gradient "
             "2 J (p - y) = 2 p (d - sum p d) with d = p - y.",
-            "d = p - y\ngrad = 2 * p * (d - (p * d).sum(axis=-1, keepdims=True)) / len(p)\n"
-            "# or keep p - y and return the cross-entropy as the loss",
+            "d = p - Y\ngrad = 2 * p * (d - (p * d).sum(axis=-1, keepdims=True)) / len(p)\n"
+            "# or keep p - Y and return the cross-entropy as the loss",
         ),
         _entry(
             7,
@@ -218,20 +219,20 @@ MISTAKES: dict[int, Mistake] = {
             "The 1/N of the mean is missing",
             "The mean of N losses has the gradient (p - y) / N. Without 1/N it is the gradient of "
             "the sum: N times too large, so the right step size changes with the batch.",
-            "grad = (p - y) / len(p)",
+            "grad = (p - Y) / len(p)",
             loss="loss = -log_p[np.arange(len(y)), y].mean()",
-            both="grad = (p - y) / len(p)     # the loss is a mean, so is its gradient",
-            layer="dz = (p - y) / len(p)\ndW = X.T @ dz\ndb = dz.sum(axis=0)",
-            step="dz = (p - y) / len(p)\nW -= lr * X.T @ dz\nb -= lr * dz.sum(axis=0)",
+            both="grad = (p - Y) / len(p)     # the loss is a mean, so is its gradient",
+            layer="dz = (p - Y) / len(p)\ndW = X.T @ dz\ndb = dz.sum(axis=0)",
+            step="dz = (p - Y) / len(p)\nW -= lr * X.T @ dz\nb -= lr * dz.sum(axis=0)",
         ),
         _entry(
             19,
             "The mean is taken over N x C numbers",
             "A row has one loss, however many classes it has: the mean divides by N. np.mean over "
             "all entries divides by N C and makes it C times too small.",
-            "grad = (p - y) / len(p)",
-            loss="loss = -(y * log_p).sum(axis=1).mean()     # sum over classes, mean over rows",
-            both="loss = -(y * log_p).sum(axis=1).mean()\ngrad = (p - y) / len(p)",
+            "grad = (p - Y) / len(p)",
+            loss="loss = -(Y * log_p).sum(axis=1).mean()     # sum over classes, mean over rows",
+            both="loss = -(Y * log_p).sum(axis=1).mean()\ngrad = (p - Y) / len(p)",
             distillation="loss = T**2 * (q * (log_q - log_p)).sum(axis=1).mean()",
         ),
         _entry(
@@ -239,20 +240,20 @@ MISTAKES: dict[int, Mistake] = {
             "A weighted mean is divided by N",
             "The weighted mean is sum_i w_i l_i / sum_i w_i. Divided by N it changes with the "
             "scale of the weights, by the factor sum(w) / N.",
-            "grad = w[:, None] * (p - y) / w.sum()",
+            "grad = w[:, None] * (p - Y) / w.sum()",
             loss="loss = (w * losses).sum() / w.sum()",
-            both="loss = (w * losses).sum() / w.sum()\ngrad = w[:, None] * (p - y) / w.sum()",
+            both="loss = (w * losses).sum() / w.sum()\ngrad = w[:, None] * (p - Y) / w.sum()",
         ),
         _entry(
             21,
             "The sign is wrong",
             "The gradient of -log p_y by the logits is p - y: negative at the target, so that a "
             "step against it raises p_y. With y - p the loss rises at every step.",
-            "grad = (p - y) / len(p)",
+            "grad = (p - Y) / len(p)",
             loss="loss = -log_p[np.arange(len(y)), y].mean()",
             vjp=_VJP,
             jacobian=_JACOBIAN,
-            step="W -= lr * X.T @ ((p - y) / len(p))     # minus: against the gradient",
+            step="W -= lr * X.T @ ((p - Y) / len(p))     # minus: against the gradient",
             rows="p = e / e.sum(axis=-1, keepdims=True)",
         ),
         _entry(
@@ -260,7 +261,7 @@ MISTAKES: dict[int, Mistake] = {
             "The 1/T of the temperature is missing in the gradient",
             "With p = softmax(x / T) the chain rule brings a factor 1/T: d(-log p_y)/dx = "
             "(p - y) / T. Without it the gradient is T times too large.",
-            "grad = (p - y) / (T * len(p))",
+            "grad = (p - Y) / (T * len(p))",
             vjp="grad_x = p * (g - (p * g).sum(axis=-1, keepdims=True)) / T",
             jacobian=_JACOBIAN + "\nJ /= T",
             distillation="grad = T**2 * (p - q) / (T * len(p))     # T^2 of the loss, 1/T of x / T",
@@ -278,7 +279,7 @@ MISTAKES: dict[int, Mistake] = {
             "Labels are taken to run from 1 to C",
             "Class indices start at 0: y - 1 turns class 0 into -1, which Python reads as the last "
             "class. Every label trains its neighbour.",
-            "grad[np.arange(len(y)), y] -= 1     # y in 0..C-1; convert once: y = labels - 1",
+            "y = labels - 1     # converted once: y in 0..C-1\n" + _GRAD,
             loss="loss = -log_p[np.arange(len(y)), y].mean()     # y in 0..C-1",
         ),
         _entry(

@@ -24,7 +24,7 @@ Map = Callable[[Array], Array]
 #: First steps relative to the size of x; each is halved so often.
 _COARSEST = (0.05, 1e-3, 3e-5)
 _LEVELS = 8
-_COMPLEX_STEP = 1e-200
+_COMPLEX_STEP = 1e-20  # its square is lost beside 1, and derivatives down to 1e-280 are not
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -38,6 +38,7 @@ class Slope:
     left: Array  # one-sided derivatives at small steps
     right: Array
     kink: Array  # where they do not meet
+    jump: Array  # where they grow without bound, because f itself jumps
 
 
 def size_of(x: Array) -> float:
@@ -74,7 +75,9 @@ def rough(f: Map, x: Array, v: Array, value: Array) -> Array:
             table = np.diff(table, axis=0)
             if order >= 4:
                 variance = math.factorial(2 * order) / math.factorial(order) ** 2
-                worst = np.maximum(worst, np.sqrt(np.mean(table**2, axis=0) / variance))
+                largest = np.abs(table).max(axis=0)
+                share = table / np.where(largest > 0, largest, 1.0)  # squares overflow early
+                worst = np.maximum(worst, largest * np.sqrt(np.mean(share**2, axis=0) / variance))
     return np.asarray(worst)
 
 
@@ -100,18 +103,18 @@ def slope(f: Map, x: Array, v: Array, value: Array, noise: float) -> Slope:
     absolute = np.minimum(rough(f, x + aside, v, value), rough(f, x - aside, v, value))
     absolute = np.maximum(absolute, noise * np.abs(_float(value)))
     best, error = _ridders(f, x, v, value, absolute)
-    left, right, kink = _one_sided(f, x, v, _float(value), noise, absolute)
+    left, right, kink, jump = _one_sided(f, x, v, _float(value), noise, absolute)
     method = "Richardson-extrapolated central differences"
     # Far above rounding, the noise is randomness, which a complex step would not notice.
     scale = np.maximum(np.abs(_float(value)), np.abs(_float(f(x + aside))))
     steady = noise <= 2 * _EPSILON and bool(np.all(absolute <= 1e-6 * scale + 1e-300))
     exact = _complex_step(f, x, v) if steady else None
     if exact is not None and not kink.any():
-        slack = 100 * error + 1e-6 * np.maximum(np.abs(best), 1e-6)
+        slack = 100 * error + 1e-6 * np.abs(best)
         if np.all(np.abs(exact - best) <= slack):
             rounding = 8 * np.finfo(np.float64).eps * np.abs(exact)
-            return Slope(exact, rounding, "complex step", left, right, kink)
-    return Slope(best, error, method, left, right, kink)
+            return Slope(exact, rounding, "complex step", left, right, kink, jump)
+    return Slope(best, error, method, left, right, kink, jump)
 
 
 def _float(value: Array) -> Array:
@@ -126,8 +129,8 @@ def _ridders(f: Map, x: Array, v: Array, value: Array, noise: Array) -> tuple[Ar
     best = np.full(value.shape, np.nan)
     error = np.full(value.shape, np.inf)
     finer: list[tuple[Array, Array]] = []
-    for coarsest in reversed(_COARSEST):
-        found, guess = _extrapolate(f, x, v, value, noise, coarsest * size_of(x))
+    for base in _bases(x, v):
+        found, guess = _extrapolate(f, x, v, value, noise, base)
         with np.errstate(all="ignore"):
             agrees = np.ones(value.shape, dtype=np.bool_)
             for other, spread in finer:
@@ -136,6 +139,16 @@ def _ridders(f: Map, x: Array, v: Array, value: Array, noise: Array) -> tuple[Ar
         best, error = np.where(better, found, best), np.where(better, guess, error)
         finer.append((found, guess))
     return best, error
+
+
+def _bases(x: Array, v: Array) -> list[float]:
+    """First steps, the finest first; of a number far smaller than the others also its own."""
+    usual = [coarsest * size_of(x) for coarsest in reversed(_COARSEST)]
+    moved = np.abs(x[v != 0])
+    own = float(moved[moved > 0].min(initial=np.inf))
+    if own >= 20 * usual[0]:
+        return usual
+    return [*(share * own for share in (1e-2, 0.3)), *usual]
 
 
 def _extrapolate(
@@ -168,8 +181,8 @@ def _extrapolate(
 
 def _one_sided(
     f: Map, x: Array, v: Array, value: Array, noise: float, absolute: Array
-) -> tuple[Array, Array, Array]:
-    """Left and right derivatives, and where their gap does not close as the step shrinks."""
+) -> tuple[Array, Array, Array, Array]:
+    """Left and right derivatives, where their gap does not close as the step shrinks, or grows."""
     steps = np.array([1.0, 0.25, 0.0625]) * max(1e-6, 30 * np.sqrt(noise)) * size_of(x)
     gaps, left, right = [], value, value
     with np.errstate(all="ignore"):
@@ -182,7 +195,8 @@ def _one_sided(
         # A smooth function's gap shrinks with h; at a kink it stays as it is.
         stays = gaps[2] > 0.6 * gaps[0]
         kink = stays & (gaps[2] > 1e-3 * size) & (gaps[2] > 4 * rounding) & np.isfinite(gaps[2])
-    return left, right, np.asarray(kink)
+        jump = kink & (gaps[1] > 3 * gaps[0]) & (gaps[2] > 3 * gaps[1])
+    return left, right, np.asarray(kink), np.asarray(jump)
 
 
 def _complex_step(f: Map, x: Array, v: Array) -> Array | None:

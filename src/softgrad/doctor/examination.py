@@ -12,7 +12,10 @@ import numpy as np
 from softgrad.doctor import probes, understanding
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.catalogue import CODE, MISTAKES
-from softgrad.doctor.extremes import Evidence, Examination, differs, extremes
+from softgrad.doctor.classes import subject_of
+from softgrad.doctor.conventions import candidates, conventions
+from softgrad.doctor.evidence import Evidence, Examination, differs
+from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.fitting import (
     Fit,
@@ -25,10 +28,10 @@ from softgrad.doctor.fitting import (
     read,
 )
 from softgrad.doctor.formulas import Form, forms
-from softgrad.doctor.kinds import KINDS, Kind, find_kind
+from softgrad.doctor.kinds import KINDS, Kind, find_kind, kinds_of_name
 from softgrad.doctor.report import Example, Finding, Report
 from softgrad.doctor.structure import describe
-from softgrad.doctor.subject import Subject, candidates, conventions, subject_of
+from softgrad.doctor.subject import Subject
 from softgrad.errors import OptionError, OptionTypeError
 
 _SMALL: tuple[tuple[list[list[float]], list[int]], ...] = (
@@ -39,6 +42,7 @@ _SMALL: tuple[tuple[list[list[float]], list[int]], ...] = (
     ([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0], [2.0, 0.0, 1.0]], [1, 0, 2]),
 )
 _LOOSE = 3e-2
+_VERY_LOOSE = 0.4  # what a step of 1e-5 leaves of a difference in float32
 
 
 def examine(
@@ -186,6 +190,7 @@ class _Session:
             # Earlier kinds are likelier by their name, which breaks ties.
             strange = any(map(self._named, kinds)) and not self._named(kind)
             partly = self._leaves_out(kind, reading)
+            strange = strange or (kind.binary and not self._named(kind))
             rank = reading.cost + 0.05 * place + strange + 1.5 * partly
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
@@ -214,9 +219,7 @@ class _Session:
         return self.claimed is None and len(reading.fits) < min(len(arrays), 2)
 
     def _named(self, kind: Kind) -> bool:
-        return bool(re.search(kind.pattern, self.subject.name.lower())) or bool(
-            self.subject.two_phases
-        )
+        return kind in kinds_of_name(self.subject.name) or bool(self.subject.two_phases)
 
     def best_reading(self, kind: Kind) -> Reading | None:
         """The cheapest explanation over all conventions in which the function works."""
@@ -234,9 +237,17 @@ class _Session:
         for way in sorted(ways, key=lambda c: c.cost):
             if best is not None and way.cost >= best.cost:
                 break
-            if way.layout == "1NC" and any(r.convention.layout == "NC" for r in readings):
-                continue  # only for functions that insist on three axes
-            form = (way.arguments, way.takes, way.layout, way.target, way.mask)
+            if way.nested and any(r.convention.layout == "NC" for r in readings):
+                continue  # only for functions that insist on more axes
+            # Lists behave otherwise than arrays: a slice of a list is a copy.
+            form = (
+                way.arguments,
+                way.takes,
+                way.layout,
+                way.target,
+                way.mask,
+                way.framework == "list",
+            )
             if form in worked:
                 continue
             reading, outcome = read(self.subject, kind, way, self.time_limit)
@@ -263,7 +274,7 @@ class _Session:
 
     def _labels_from_one(self, kind: Kind, ways: list[Convention]) -> Reading | None:
         for way in sorted(ways, key=lambda c: c.cost):
-            if way.target != "index" or way.layout == "row":
+            if way.target != "index" or way.single:
                 continue
             shifted = replace(way, target="index from 1", cost=way.cost + 1.0)
             reading, _ = read(self.subject, kind, shifted, self.time_limit)
@@ -275,27 +286,27 @@ class _Session:
 
     def _loosely(self, kind: Kind, reading: Reading) -> None:
         """A large eps within a logarithm, or noise, is visible on ordinary inputs already."""
-        for part, found in reading.fits.items():
+        for part, found in list(reading.fits.items()):
             if found is not None:
                 continue
             d = expected_power(kind, part, reading.convention)
-            loose = fit_part(kind, part, reading, d, _LOOSE, self.squared)
-            if loose is None:
-                continue
-            trial = replace(reading, fits={part: loose})
-            examination = self.examination(kind, trial)
-            found_14 = any(e.mistake == 14 for e in extremes(examination))
-            if found_14:
-                reading.fits[part] = loose
-            elif self._is_noise(examination, part, loose):
-                mistakes = tuple(sorted({*loose.mistakes, 30}))
-                reading.fits[part] = replace(loose, mistakes=mistakes)
+            for tolerance in (_LOOSE, _VERY_LOOSE):
+                loose = fit_part(kind, part, reading, d, tolerance, self.squared)
+                if loose is None or (tolerance == _VERY_LOOSE and loose.mistakes):
+                    continue
+                examination = self.examination(kind, replace(reading, fits={part: loose}))
+                if self._is_noise(examination, part, loose):
+                    mistakes = tuple(sorted({*loose.mistakes, 30}))
+                    reading.fits[part] = replace(loose, mistakes=mistakes)
+                elif tolerance == _LOOSE and any(e.mistake == 14 for e in extremes(examination)):
+                    reading.fits[part] = loose
+                break
         if reading.explained:
             reading.cost = reading.convention.cost + len(reading.mistakes) + 0.5
 
     def _is_noise(self, examination: Examination, part: str, loose: Fit) -> bool:
         """Whether the error jumps when the input moves a little: rounding, not a formula."""
-        if not {"grad", "jacobian", "dW", "vjp"} & {part}:
+        if part not in ("grad", "jacobian", "vjp", "dW", "db", "dX"):
             return False
         probe = examination.reading.observations[0].probe
         again = examination.see(probe).parts.get(part)
@@ -368,7 +379,7 @@ class _Session:
         """A gradient of the sum is right for the sum, and lacks 1/N for the mean."""
         if 18 in {f.mistake for f in findings} or self.reduction == "sum":
             return
-        batch = reading.convention.layout not in ("row", "scalar")
+        batch = not reading.convention.single
         parts = [f for n, f in reading.fits.items() if f and n in ("grad", "dW")]
         if kind.name == "sigmoid_grad" or not batch or "loss" in reading.fits:
             parts = []
@@ -440,7 +451,7 @@ class _Session:
     def _other_layout(self, kind: Kind, reading: Reading) -> str:
         if self.layout is not None:
             return ""
-        for place, name in (("CN", "CN"), ("row", "C")):
+        for place, name in (("CN", "CN"), ("row", "C"), ("C1", "C")):
             other, _ = read(
                 self.subject, kind, replace(reading.convention, layout=place), self.time_limit
             )
@@ -520,7 +531,7 @@ class _Session:
         if found is not None and found.power.a == 0 and not mean and 18 not in found.mistakes:
             a = 0
         per_row = part == "loss" and shape != ()
-        if reading.convention.layout in ("row", "scalar") or per_row:
+        if reading.convention.single or per_row:
             a = 0
         c = 1.0
         loss = reading.fits.get("loss")
@@ -533,7 +544,7 @@ class _Session:
         )
 
     def small(self, kind: Kind, reading: Reading) -> list[probes.Probe]:
-        T = 2.0 if reading.convention.takes_role("T") else 1.0
+        T = 2.0 if reading.convention.takes_role("T") else reading.convention.temperature
         if kind.binary:
             first = [
                 probes.of(np.array(x), np.array(y))
@@ -548,7 +559,7 @@ class _Session:
         for probe in self.small(kind, reading):
             if mean and len(probe.x) == 1:
                 continue  # where sum and mean are the same
-            if reading.convention.layout == "row" and len(probe.x) > 1:
+            if reading.convention.single and len(probe.x) > 1:
                 continue
             seen = observe(self.subject, kind, reading.convention, probe, None, self.time_limit)
             for part in reading.observations[0].parts:

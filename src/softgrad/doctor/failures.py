@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from softgrad.doctor import probes, understanding
-from softgrad.doctor.calling import Convention, Outcome, OvertimeError
+from softgrad.doctor.calling import Convention, ExitError, Outcome, OvertimeError
 from softgrad.doctor.formulas import truth_of
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.report import Example, Finding
@@ -26,6 +26,13 @@ def failure(kind: Kind, convention: Convention, outcome: Outcome, time_limit: fl
             "It does not return",
             f"A call with a few numbers took longer than {time_limit:g} s and was ended: "
             "look for a loop whose condition never becomes false.",
+            Example(inputs, truth_of(kind), "nothing"),
+        )
+    if isinstance(outcome.error, ExitError):
+        return not_in_catalogue(
+            "It ends the process",
+            f"For ordinary numbers {outcome.error}: return a value, or raise an error that says "
+            "what is wrong.",
             Example(inputs, truth_of(kind), "nothing"),
         )
     if outcome.error is not None:

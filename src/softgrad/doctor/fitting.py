@@ -17,7 +17,7 @@ import numpy as np
 
 from softgrad._typing import Array
 from softgrad.doctor import probes
-from softgrad.doctor.calling import Convention, Outcome, OvertimeError, call
+from softgrad.doctor.calling import Convention, Outcome, OvertimeError, call, call_key
 from softgrad.doctor.formulas import Form, View, hypotheses
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
@@ -27,6 +27,7 @@ from softgrad.doctor.subject import Subject
 TOLERANCE = 3e-5
 HALF_TOLERANCE = 2e-2
 UNKNOWN_CONSTANT = 2.5
+_NOTHING = 1e-12
 NOTHING_FITS = 8.0
 
 
@@ -162,17 +163,31 @@ def observe(
     return Observation(probe, parts, outcome)
 
 
+def _recalled(
+    subject: Subject, kind: Kind, convention: Convention, probe: Probe, time_limit: float
+) -> Observation:
+    key = call_key(convention, probe)
+    if key not in subject.calls:
+        subject.calls[key] = call(subject.function, convention, probe, None, time_limit)
+    outcome = subject.calls[key]
+    parts = {} if outcome.error else sort_parts(kind, convention, probe, outcome)
+    return Observation(probe, parts, outcome)
+
+
 def read(
     subject: Subject, kind: Kind, convention: Convention, time_limit: float
 ) -> tuple[Reading | None, Outcome]:
-    """Observe a function in one convention; None if it does not work in it at all."""
+    """Observe a function in one convention; None if it does not work in it at all.
+
+    What it returns for a probe is remembered: other kinds ask for the same.
+    """
     heated = convention.takes_role("T")
     first: Outcome | None = None
     for square in (False, True):
         inputs = probes_of(kind, square, heated)
         observations = []
         for probe in inputs:
-            seen = observe(subject, kind, convention, probe, time_limit=time_limit)
+            seen = _recalled(subject, kind, convention, probe, time_limit)
             if not seen.parts:
                 break
             observations.append(seen)
@@ -183,11 +198,7 @@ def read(
         first = first or seen.outcome
         if isinstance(seen.outcome.error, OvertimeError):
             break
-        if (
-            kind.binary
-            or convention.layout in ("row", "CN", "1NC")
-            or kind.family in ("layer", "step")
-        ):
+        if kind.binary or convention.layout in ("row", "C1", "CN") or convention.nested:
             break
     return None, first or Outcome()
 
@@ -225,8 +236,10 @@ def sort_parts(
 
 
 def _loss_and_grad(arrays: list[Array], probe: Probe) -> dict[str, Array]:
-    grad = next((a for a in arrays if a.shape == probe.x.shape), None)
-    loss = next((a for a in arrays if a is not grad and a.ndim < 2), None)
+    """Of several arrays of the logits' shape the gradient is the one that is below 0 somewhere."""
+    fitting = [a for a in arrays if a.shape == probe.x.shape]
+    grad = next((a for a in fitting if np.any(a < 0)), fitting[0] if fitting else None)
+    loss = next((a for a in arrays if a.ndim < 2), None)
     if grad is None or loss is None:
         return {}
     return {"loss": loss, "grad": grad}
@@ -237,8 +250,12 @@ def _upright(array: Array, convention: Convention, probe: Probe) -> Array:
     if convention.layout == "CN" and array.ndim == 2:
         array = array.T
     rows = probe.x.shape[0]
-    if convention.layout == "1NC" and array.ndim and array.shape[0] == 1:
-        array = array[0]
+    for _ in range(convention.nested):
+        array = array[0] if array.ndim and array.shape[0] == 1 else array
+    if convention.layout == "CN" and array.ndim == 3 and array.shape[2] == rows:
+        array = np.moveaxis(array, 2, 0)
+    if convention.layout == "C1":
+        array = array.reshape([rows, *(n for n in array.shape[1:] if n != 1)])
     if array.ndim == 2 and array.shape == (rows, 1) and probe.x.shape != (rows, 1):
         return array[:, 0]
     if array.ndim and array.size == 1 and rows > 1:
@@ -258,14 +275,17 @@ def _layer_parts(
     W, b, X = probe.W, probe.b, probe.X
     parts: dict[str, Array] = {}
     shape = W.shape if upright else W.T.shape
+    # Weights given as a vector, or a gradient made one for an optimiser.
+    flat = convention.layout in ("NC", "NCF")
     left = list(arrays)
-    if kind.family == "step" and not any(a.shape == shape for a in left):
+    if kind.family == "step" and not any(a.shape == shape or a.size == W.size for a in left):
         changed = [outcome.after[r] for r in ("W", "b") if r in outcome.after]
         left += changed
     for array in left:
         if array.ndim == 0 or array.size == 1:
             parts.setdefault("loss", array.reshape(()))
-        elif "dW" not in parts and array.shape == shape:
+        elif "dW" not in parts and (array.shape == shape or (flat and array.shape == (W.size,))):
+            array = array.reshape(shape)
             parts["dW"] = array if upright else array.T
         elif "db" not in parts and array.size == b.size and array.ndim <= 2:
             parts["db"] = array.reshape(-1)
@@ -304,12 +324,18 @@ def fit_part(
     everything = np.concatenate([a.reshape(-1) for a in seen])
     wanted = reading.observations[0].probe.shape
     fits_in = part in ("loss", "jacobian", "dW", "db", "dX") or seen[0].shape == wanted
-    if fits_in and np.abs(everything).max(initial=0.0) < 1e-8:
+    likely = reading.convention.layout not in ("CN", "C1")  # else it is how it was called
+    if fits_in and likely and np.abs(everything).max(initial=0.0) < 1e-8:
         return _zero(kind, part, reading, exact=not np.any(everything))
     best: Fit | None = None
     best_cost = math.inf
+    of_log = (
+        "value" in reading.observations[0].parts or reading.convention.takes == "log-probabilities"
+    )
     for form, stage, shifted, mistakes in hypotheses(kind, part, reading.convention):
         if len(mistakes) > 3 or len(mistakes) >= best_cost:
+            continue
+        if form.right == "log_softmax" and not of_log:
             continue
         fitted = _ratios(reading, part, form, stage, shifted, tolerance)
         if fitted is None:
@@ -318,7 +344,8 @@ def fit_part(
         power = _power(reading, ratios, tolerance)
         if power is None:
             continue
-        constants, odd = judge(kind, part, form, power, expected_d, squared)
+        any_size = kind.family == "step" and not reading.convention.takes_role("lr")
+        constants, odd = judge(kind, part, form, power, expected_d, squared, any_size)
         named = tuple(sorted({*mistakes, *constants}))
         cost = len(named) + UNKNOWN_CONSTANT * odd
         if cost < best_cost:
@@ -364,14 +391,16 @@ def _ratios(
             pairs.append((values.reshape(-1), got.reshape(-1)))
         f = np.concatenate([a for a, _ in pairs])
         o = np.concatenate([b for _, b in pairs])
-        size = float(f @ f)
-        if size == 0.0 or (norm := float(np.linalg.norm(o))) == 0.0:
+        size, norm = float(f @ f), float(np.linalg.norm(o))
+        if size < _NOTHING**2 and norm < _NOTHING:
+            continue  # zero as it should be: any factor fits
+        if size == 0.0 or norm == 0.0:
             return None
         ratios[key] = float(f @ o) / size
         worst = max(worst, float(np.linalg.norm(o - ratios[key] * f)) / norm)
         if worst > tolerance or ratios[key] == 0.0:
             return None
-    return ratios, reduced, worst
+    return (ratios, reduced, worst) if ratios else None
 
 
 def _power(
@@ -399,6 +428,8 @@ def _power(
         a = slope(keys[1], keys[1][0] / n0)
         if round(a) == -2:
             a, b = -1.0, -1.0
+    if (fixed := reading.convention.temperature) != 1.0:  # one temperature: its power is the factor
+        d = math.log(abs(ratios[keys[0]]) / (n0 ** round(a) * c0 ** round(b))) / math.log(fixed)
     whole = (round(a), round(b), round(d))
     slack = max(0.01, 10 * tolerance)
     if max(abs(a - whole[0]), abs(b - whole[1]), abs(d - whole[2])) > slack:
@@ -416,9 +447,18 @@ def _power(
 
 
 def judge(
-    kind: Kind, part: str, form: Form, power: Power, expected_d: int, squared: bool
+    kind: Kind,
+    part: str,
+    form: Form,
+    power: Power,
+    expected_d: int,
+    squared: bool,
+    any_size: bool = False,
 ) -> tuple[tuple[int, ...], bool]:
-    """The mistakes that a constant factor amounts to, and whether something in it is unknown."""
+    """The mistakes that a constant factor amounts to, and whether something in it is unknown.
+
+    ``any_size``: the constant is a step size that is not known.
+    """
     found: list[int] = []
     odd = False
     if power.c < 0:
@@ -426,13 +466,15 @@ def judge(
     size = abs(power.c)
     halves = squared or form.right == "squared error" or form.name == "J (p - y)"
     allowed = (1.0, 0.5, 2.0) if halves else (1.0,)
-    if size not in allowed:
+    if size not in allowed and not any_size:
         odd = True
     averaged = part in ("loss", "grad", "dW", "db", "dX") and kind.name != "sigmoid_grad"
     if power.a not in ((0, -1) if averaged else (0,)):
         odd = True
     if power.b == -1 and averaged and not kind.binary:
-        found.append(19)
+        if not halves:  # the squared error is often meant as a mean of all numbers
+            # Divided by C in place of N, it lacks the one and has the other.
+            found += [19] if power.a == -1 else [18, 19]
     elif power.b:
         odd = True
     more = power.d - expected_d
@@ -451,7 +493,7 @@ def judge(
 
 def expected_power(kind: Kind, part: str, convention: Convention) -> int:
     """The power of the temperature that belongs to a part."""
-    if not convention.takes_role("T"):
+    if not convention.takes_role("T") and convention.temperature == 1.0:
         return 0
     if kind.family == "distillation":
         if convention.takes_role("labels"):
@@ -460,8 +502,30 @@ def expected_power(kind: Kind, part: str, convention: Convention) -> int:
     return -1 if part in ("grad", "vjp", "jacobian", "dW", "db", "dX") else 0
 
 
+#: Temperatures that people write into a distillation loss.
+_FIXED = (2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 1.5, 6.0, 7.0, 8.0)
+
+
 def fit(kind: Kind, reading: Reading, squared: bool) -> None:
     """Explain every part of a reading, and count what the explanation costs."""
+    _fit(kind, reading, squared)
+    inside = kind.family == "distillation" and not reading.convention.takes_role("T")
+    if not inside or reading.explained:
+        return
+    for temperature in _FIXED:
+        at = [replace(o, probe=o.probe.at(temperature)) for o in reading.observations]
+        fixed = replace(reading.convention, temperature=temperature)
+        trial = Reading(fixed, at, square_only=reading.square_only)
+        _fit(kind, trial, squared)
+        if trial.explained:
+            reading.convention, reading.observations = trial.convention, trial.observations
+            reading.fits, reading.cost = trial.fits, trial.cost
+            reading.__dict__.pop("groups", None)
+            reading._views.clear()
+            return
+
+
+def _fit(kind: Kind, reading: Reading, squared: bool) -> None:
     parts = sorted(reading.observations[0].parts, key=lambda part: part != "loss")
     for part in parts:  # the loss first: it tells what its gradient should be
         d = expected_power(kind, part, reading.convention)
@@ -489,6 +553,13 @@ def _relate(reading: Reading, squared: bool) -> None:
             mistakes = (mistakes - set(part.form.mistakes)) | set(_OF_SQUARES[part.form.name])
         if loss and loss.power.a == -1 and part.power.a == 0 and part.power.c:
             mistakes.add(18)
+        if loss and squared and part.power.c and part.power.b == -1 != loss.power.b:
+            mistakes.add(19)
+        of_log = part.form.right == "log_softmax"
+        value = reading.fits.get("value")
+        if value and name == "vjp" and of_log != (value.form.right == "log_softmax"):
+            reading.fits[name] = None  # the derivative of another function
+            continue
         if mistakes != set(part.mistakes):
             values = {**part.__dict__, "mistakes": tuple(sorted(mistakes))}
             reading.fits[name] = Fit(**values)

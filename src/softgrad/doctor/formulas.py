@@ -164,6 +164,10 @@ def _vjp(v: View) -> Array:
     return v.back(v.g)
 
 
+def _log_softmax_vjp(v: View) -> Array:
+    return np.asarray(v.g - v.p * v.g.sum(axis=1, keepdims=True))
+
+
 def _through_wrong(v: View) -> Array:
     """The exact gradient of -sum y log p, for p over a wrong axis or softmax taken twice."""
     if v.stage.startswith("twice"):
@@ -192,6 +196,12 @@ _ROWS: dict[str, list[Form]] = {
     "log_softmax": [
         Form("log p", (), lambda v: v.log_p),
         Form("p", (16,), lambda v: v.p, stages=False),
+        Form(
+            "x - lse, kept without its axis",
+            (10,),
+            lambda v: v.z - np.asarray(sg.logsumexp(v.z)),
+            stages=False,
+        ),
     ],
     "logsumexp": [
         Form("lse", (), lambda v: np.asarray(sg.logsumexp(v.z))),
@@ -223,6 +233,7 @@ _JACOBIAN = [
 ]
 _VJP = [
     Form("p (g - sum p g)", (), _vjp),
+    Form("p (g - sum p g), by rows", (), lambda v: v.p * (v.g - (v.p * v.g).sum(1, keepdims=True))),
     Form("g p (1 - p)", (1,), lambda v: v.g * v.p * (1 - v.p)),
     Form(
         "x (g - sum x g)",
@@ -242,6 +253,9 @@ _VJP = [
     Form("inner sum without keepdims", (10,), lambda v: v.p * (v.g - (v.p * v.g).sum(axis=1))),
     Form("diagonal, of ones", (1, 4), lambda v: v.p * (1 - v.p)),
 ]
+#: Where a class or a name says that it is the backward pass of log_softmax.
+_LOG_VJP = Form("g - p sum g", (), _log_softmax_vjp, right="log_softmax")
+_LOG_VALUE = Form("log p", (), lambda v: v.log_p, right="log_softmax")
 #: A loss is one number a row; a reduction turns them into one.
 _LOSS = [
     Form("-log p_y", (), lambda v: -(v.y * v.log_p).sum(axis=1)),
@@ -307,6 +321,12 @@ _BINARY_GRAD = [
     Form("softmax over the batch - y", (26,), lambda v: np.asarray(sg.softmax(v.probe.x)) - v.y),
     Form("answer - y", (28,), lambda v: (v.p > 0.5) - v.y),
 ]
+_BY_S = Form(
+    "(s - y) / (s (1 - s))",
+    (),
+    lambda v: (v.p - v.y) / (v.p * (1 - v.p)),
+    right="by the probabilities",
+)
 _SIGMOID_GRAD = [
     Form("s (1 - s)", (), lambda v: v.p * (1 - v.p)),
     Form("g s (1 - s)", (), lambda v: v.g * v.p * (1 - v.p)),
@@ -374,13 +394,14 @@ def truth_of(kind: Kind) -> str:
 def forms(kind: Kind, part: str, convention: Convention) -> list[Form]:
     """The formulas that a part of a result is compared with; the right ones first."""
     if part == "value":
-        return _ROWS["sigmoid" if kind.binary else "softmax"]
+        return _ROWS["sigmoid"] if kind.binary else [*_ROWS["softmax"], _LOG_VALUE]
     if kind.family == "rows":
         return _ROWS[kind.name]
     if part == "jacobian":
         return _JACOBIAN
     if part == "vjp":
-        return _VJP
+        of_log = convention.takes == "log-probabilities"
+        return [_LOG_VJP, *_VJP] if of_log else [*_VJP, _LOG_VJP]
     if kind.name == "sigmoid_grad":
         return _SIGMOID_GRAD
     if kind.family == "distillation":
@@ -391,7 +412,8 @@ def forms(kind: Kind, part: str, convention: Convention) -> list[Form]:
             return [form for s in soft for form in _mixed(s, hard, power)]
         return _DISTILLATION if loss else _DISTILLATION_GRAD
     if kind.binary:
-        return _BINARY_LOSS if part == "loss" else _BINARY_GRAD
+        by_s = [_BY_S] if convention.takes == "probabilities" else []
+        return _BINARY_LOSS if part == "loss" else [*_BINARY_GRAD, *by_s]
     if part == "loss":
         return _LOSS
     by_p = [_BY_P] if convention.takes == "probabilities" else []
@@ -419,7 +441,7 @@ def hypotheses(
     kind: Kind, part: str, convention: Convention
 ) -> Iterator[tuple[Form, str, bool, tuple[int, ...]]]:
     """Every form with every way to the probabilities, with and without labels that start at 1."""
-    batch = convention.layout in ("NC", "NCT", "CN", "1NC")
+    batch = not convention.single
     staged = convention.takes == "logits" and not kind.binary
     stages = [
         s
@@ -437,7 +459,7 @@ def hypotheses(
 
 
 def _fits(stage: str, convention: Convention) -> bool:
-    return "keepdims" not in stage or convention.layout not in ("CN", "1NC")
+    return "keepdims" not in stage or not (convention.layout == "CN" or convention.nested)
 
 
 def reduced(values: Any) -> Any:

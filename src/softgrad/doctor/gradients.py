@@ -58,10 +58,13 @@ class Kink:
     left: float
     right: float
     analytic: float
+    jump: bool = False  # of the function itself: there is no derivative at all
 
     @property
     def wrong(self) -> bool:
-        """Whether the claimed derivative lies outside of both."""
+        """Whether the claimed derivative lies outside of both, or nothing could be right."""
+        if self.jump:
+            return True
         low, high = sorted((self.left, self.right))
         room = 1e-3 * max(abs(low), abs(high))
         return not low - room <= self.analytic <= high + room
@@ -321,7 +324,8 @@ def _judge(
         for k in np.ndindex(*value.shape):
             place = None if index is None else (*k, *index) if value.shape else index
             if s.kink[k]:
-                kinks.append(Kink(place, float(s.left[k]), float(s.right[k]), float(analytic[k])))
+                sides = float(s.left[k]), float(s.right[k])
+                kinks.append(Kink(place, *sides, float(analytic[k]), bool(s.jump[k])))
                 continue
             n, a, e = float(s.value[k]), float(analytic[k]), float(s.error[k])
             tolerance = rtol * max(abs(n), abs(a), _SMALL * largest) + 4 * e
@@ -338,26 +342,28 @@ def _judge(
         if 4 * c.error > 0.1 * max(abs(c.numeric), abs(c.analytic), _SMALL * largest)
     ]
     inconclusive = bool(comparisons) and len(blind) > len(comparisons) // 2 and largest > 0
-    wrong = any(c.wrong for c, _ in comparisons) or any(k.wrong for k in kinks)
+    missed = any(c.wrong for c, _ in comparisons)
+    wrong = missed or any(k.wrong for k in kinks)
     said = np.array([c.analytic for c, _ in comparisons])
     right = np.array([c.numeric for c, _ in comparisons])
-    size = float(np.linalg.norm(said) + np.linalg.norm(right))
-    relative = float(np.linalg.norm(said - right)) / size if size else 0.0
+    unit = max(float(np.abs([said, right]).max(initial=0.0)), 1e-300)  # squares overflow early
+    size = float(np.linalg.norm(said / unit) + np.linalg.norm(right / unit))
+    relative = float(np.linalg.norm((said - right) / unit)) / size if size else 0.0
     error = max((c.error for c, _ in comparisons), default=0.0)
     digits = min(15.0, -np.log10(max(error / largest, 1e-15))) if largest else 15.0
     notes = _notes(noise, value)
     structure, curve = "", []
-    if worst is not None and (wrong or inconclusive):
+    if worst is not None and (missed or inconclusive):
         target = worst.analytic
         curve = differences.errors_over_steps(
             lambda z: _entry(f, z, worst.index, value, x), x, direction, np.asarray(target)
         )
-    if wrong and said.size > 1:
+    if missed and said.size > 1:
         structure = (
             describe([right], [said]) if np.any(right) else "The right derivative is 0 everywhere."
         )
         structure = structure.replace("Only for some rows", "Only for some of the derivatives")
-    elif wrong and worst is not None and worst.numeric:
+    elif missed and worst is not None and worst.numeric:
         structure = f"The result is {worst.analytic / worst.numeric:.6g} times the right one."
     methods = sorted({s.method for _, _, s, _ in slopes})
     reason = "wrong" if wrong else "noise" if inconclusive else "agrees"
@@ -485,6 +491,9 @@ def _kinks(kinks: list[Kink]) -> RenderableType:
     for kink in kinks[:5]:
         place = "a random direction" if kink.index is None else f"{list(kink.index)}"
         said = "outside" if kink.wrong else "between them, so it passes"
+        if kink.jump:
+            table.add_row(f"  jump at {place}", "f is not continuous there: it has no derivative")
+            continue
         table.add_row(
             f"  kink at {place}",
             f"left {kink.left:.4g}, right {kink.right:.4g}, claimed {kink.analytic:.4g}: {said}",

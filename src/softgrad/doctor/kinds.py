@@ -7,7 +7,7 @@ A *kind* names a claim. Its roles are the arguments in the usual order:
     X  features         W, b  weights        lr  step size
 
 Other roles are recognised by name only: sample or class weights, a mask, an index to ignore, an
-axis, the number of classes.
+axis, the number of classes, what is to be off (a penalty, a smoothing), the reduction.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ KINDS: dict[str, Kind] = {
             "cross_entropy",
             "loss",
             ("x", "y"),
-            r"cross|entropy|xent|(^|_)ce($|_)|loss|cost",
+            r"cross|entropy|xent|(^|_)ce(?![a-z])|loss|cost",
             "a cross-entropy",
         ),
         Kind("nll", "loss", ("x", "y"), r"nll|neg.*log.*lik", "a negative log-likelihood"),
@@ -139,7 +139,7 @@ KINDS: dict[str, Kind] = {
         Kind("sigmoid", "rows", ("x",), r"sigmoid|logistic|expit", "a sigmoid", binary=True),
         Kind("logsumexp", "rows", ("x",), r"log_?sum_?exp|lse", "a logsumexp"),
         Kind("log_softmax", "rows", ("x",), r"log_?soft|log_?prob", "a log-softmax"),
-        Kind("softmax", "rows", ("x",), r"soft|prob|normali[sz]e", "a softmax"),
+        Kind("softmax", "rows", ("x",), r"(?<!log)(?<!log_)(soft|prob)|normali[sz]e", "a softmax"),
     )
 }
 _FIRST = ("sigmoid_grad", "sigmoid", "binary_cross_entropy_grad", "binary_cross_entropy")
@@ -173,6 +173,9 @@ _OPTION_NAMES = {
     "axis": "axis dim",
     "classes": "num_classes n_classes C K k classes n_class nclasses",
     "samples": "N n m batch_size n_samples",
+    "off": "reg reg_strength l2 l2_reg lam lambda_ lambd lmbda regularization weight_decay decay "
+    "label_smoothing smoothing momentum dropout",
+    "reduction": "reduction reduce",
 }
 
 

@@ -42,6 +42,8 @@ def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
 def _constant_ratio(r: Array, a: Array) -> float | None:
     if r.size < 2 or not np.any(r):
         return None
+    unit = float(np.abs(r).max())  # squares over- and underflow early
+    r, a = r / unit, a / unit
     ratio = float(r @ a) / float(r @ r)
     close = np.linalg.norm(a - ratio * r) <= _SAME * np.linalg.norm(a)
     return ratio if close and ratio else None

@@ -47,6 +47,8 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
         "lr": "step size",
         "classes": "C",
         "samples": "N",
+        "off": "0",
+        "reduction": "'mean'",
     }
     shown = ", ".join(
         words.get(role, role) if key is None else f"{key}={words.get(role, role)}"
@@ -55,9 +57,12 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
     layouts = {
         "NC": "(N, C): rows are examples",
         "NCT": "(N, C): rows are examples; W is (C, D)",
+        "NCF": "(N, C): rows are examples; W is flat, (D * C,)",
         "CN": "(C, N): columns are examples",
         "1NC": "(B, N, C): classes on the last axis",
+        "11NC": "(B, H, N, C): classes on the last axis",
         "row": "(C,): one row at a time",
+        "C1": "(C, 1): one column at a time",
         "N": "(N,)",
         "N1": "(N, 1)",
         "scalar": "one number at a time",
@@ -70,13 +75,15 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
             "index from 1": "indices from 1",
             "column": "class indices in a column",
         }
-        hot = "one-hot rows" if c.layout != "CN" else "one-hot columns"
+        hot = "one-hot columns" if c.layout in ("CN", "C1") else "one-hot rows"
         result["target"] = targets.get(c.target, hot)
         if kind.binary:
             result["target"] = "0 or 1"
     reduction = _reduction(kind, reading)
     if reduction:
         result["reduction"] = reduction
+    if c.temperature != 1.0:
+        result["temperature"] = f"{c.temperature:g}, fixed inside"
     frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
     result["framework"] = frameworks.get(c.framework, "PyTorch")
     truth = truth_of(kind)
@@ -86,7 +93,7 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
 
 def _reduction(kind: Kind, reading: Reading) -> str:
     """Over the rows: by the power of N in the factor that was fitted."""
-    if reading.convention.layout in ("row", "scalar"):
+    if reading.convention.single:
         return "one row, nothing to reduce" if kind.has_target else ""
     for part in ("loss", "grad", "dW"):
         found = reading.fits.get(part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
@@ -21,22 +20,21 @@ from softgrad.estimators import neural_net_options as options
 from softgrad.estimators.neural_net_data import (
     Encoder,
     Rows,
-    labels_and_classes,
+    label_weights,
     new_rows,
     prepare,
     split_rows,
 )
 from softgrad.estimators.neural_net_head import LABELS, Head, head_for
 from softgrad.estimators.neural_net_onnx import NetworkOnnxMixin
+from softgrad.estimators.neural_net_training import learn_chunk, run
 from softgrad.estimators.scaling import ScaledRows, Scaling, learn_scaling
 from softgrad.network import (
     Activation,
     Progress,
     Sequential,
     Status,
-    TrainingResult,
     WithOptions,
-    train,
 )
 from softgrad.optimize import GradientCheck
 from softgrad.optimize.first_order import Optimizer
@@ -96,7 +94,8 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         The largest norm of a gradient.
     label_smoothing : float, default 0.0
     class_weight : dict, "balanced" or None
-        Weight of each class; "balanced" weighs classes by ``n / (K * count)``.
+        Weight of each class; "balanced" weighs classes by ``n / (K * count)``. With columns of
+        labels a dictionary weighs their losses; yes against no is the loss's ``pos_weight``.
     standardize : "auto", "features", "jointly" or None, default "auto"
         Subtract the mean and divide by the deviation: of each feature ("features"), or of all
         together ("jointly"), as "auto" does with pixels (uint8) and sparse rows. Sparse rows are
@@ -274,7 +273,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         if going_on:
             network.load_state(self.network_.state())
         self._take(network, scaling, classes, rows.multi_label)
-        result = self._train(rows, held, seed, state)
+        result = run(self, rows, held, seed, state)
         if result.status is Status.NOT_FINITE:
             warnings.warn(
                 f"NeuralNetClassifier stopped early. {result.message} The last good weights were"
@@ -283,69 +282,6 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
                 stacklevel=2,
             )
         return self
-
-    def _train(
-        self, rows: Rows, held: Rows | None, seed: int, state: Mapping[str, Array] | None
-    ) -> TrainingResult:
-        batch_size = options.whole(self.batch_size, "batch_size")
-        epochs = options.whole(self.epochs, "epochs")
-        patience = options.whole(self.patience, "patience") if self.early_stopping else None
-        network, latest = self.network_, _Latest()
-
-        def on_epoch(progress: Progress) -> object:
-            latest.progress = progress
-            if self.verbose:
-                print(epoch_line(progress))
-            return None if self.on_epoch is None else self.on_epoch(progress)
-
-        try:
-            result = train(
-                network,
-                self._scaled(rows.X),
-                self._target(rows),
-                sample_weight=rows.weight,
-                optimizer=self._optimizer(epochs * math.ceil(len(rows) / batch_size)),
-                epochs=epochs,
-                batch_size=batch_size,
-                seed=seed,
-                clip_norm=self.clip_norm,
-                validation=None if held is None else self._validation(held),
-                patience=patience,
-                min_improvement=float(self.min_improvement),
-                on_step=self.on_step,
-                on_epoch=on_epoch,
-                state=state,
-            )
-        except KeyboardInterrupt:
-            # A report tells how things stand when it is asked, not when it was made.
-            now = {} if latest.progress is None else latest.progress.state()
-            self._note(now, Status.STOPPED)
-            self.message_ = "Interrupted."
-            raise
-        self._note(result.state, result.status)
-        self.message_ = result.message
-        return result
-
-    def _note(self, state: Mapping[str, Array], status: Status) -> None:
-        """Keep what the training has reached: its curves and, if it was stopped, the best weights.
-
-        ``train`` leaves the best weights after an end of its own.
-        """
-        position = state.get("training/position", np.zeros(4, np.int64))
-        best = {
-            name.removeprefix("best/"): array
-            for name, array in state.items()
-            if name.startswith("best/")
-        }
-        if best and status is Status.STOPPED:
-            self.network_.load_state(best)
-        self.history_ = {
-            name.removeprefix("history/"): array.tolist()
-            for name, array in state.items()
-            if name.startswith("history/")
-        }
-        self.n_epochs_, self.best_epoch_ = int(position[0]), int(position[2])
-        self.status_ = status
 
     def check_gradient(self, X: Any, y: Any, sample_weight: Any = None) -> GradientCheck:
         """Compare the gradient that :meth:`fit` would follow with finite differences.
@@ -359,7 +295,11 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         network = model._network(rows, len(classes), np.dtype(np.float64), model._seed())
         model._take(network, scaling, classes, rows.multi_label)
         check: GradientCheck = network.gradcheck(
-            model._scaled(rows.X), model._target(rows), sample_weight=rows.weight, step=1e-5
+            model._scaled(rows.X),
+            model._target(rows),
+            sample_weight=rows.weight,
+            class_weight=label_weights(model.class_weight, rows),
+            step=1e-5,
         )
         return check
 
@@ -381,56 +321,7 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
             No classes at the first call, other ones later, a label that is none of them; class
             weights "balanced" and schedules over a number of steps, which a stream cannot know.
         """
-        if isinstance(self.class_weight, str):
-            raise OptionError(
-                f"class_weight {self.class_weight!r} needs all labels at once, which partial_fit"
-                " never sees. Give class_weight as a dictionary, or use sample_weight."
-            )
-        first = not hasattr(self, "network_")
-        encoder = labels_and_classes(self, classes, first)
-        rows, known = prepare(self, X, y, sample_weight, known=encoder, reset=first)
-        if first and classes is None and not rows.multi_label:
-            raise OptionError("classes must be passed on the first call to partial_fit.")
-        self._check_start(known, rows.multi_label, always=not first)
-        self.check_options(rows.multi_label)
-        optimizer = self._optimizer(None)
-        if first:
-            self._base_seed = self._seed()
-            scaling = learn_scaling(rows.X, self.standardize, rows.weight)
-            network = self._network(rows, len(known), self._dtype_of(rows.X), self._base_seed)
-            self._take(network, scaling, known, rows.multi_label)
-        elif not hasattr(self, "_base_seed"):  # after fit
-            self._base_seed = self._seed()
-        chunk = getattr(self, "_chunks", 0)
-        result = train(
-            self.network_,
-            self._scaled(rows.X),
-            self._target(rows),
-            sample_weight=rows.weight,
-            optimizer=optimizer,
-            epochs=1,
-            batch_size=options.whole(self.batch_size, "batch_size"),
-            seed=int(np.random.SeedSequence([self._base_seed, chunk]).generate_state(1)[0]),
-            clip_norm=self.clip_norm,
-            on_step=self.on_step,
-            on_epoch=self.on_epoch,
-            memory=getattr(self, "_memory", None),
-        )
-        if result.status is Status.NOT_FINITE:
-            warnings.warn(
-                f"NeuralNetClassifier: {result.message} The last good weights were kept.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        history = getattr(self, "history_", {}) if chunk else {}
-        self._chunks = chunk + 1
-        # Moments of a gradient that was not finite would spoil every chunk that follows.
-        self._memory = None if result.status is Status.NOT_FINITE else result.memory
-        self.history_ = {
-            name: [*history.get(name, []), *curve] for name, curve in result.history.items()
-        }
-        self.n_epochs_, self.best_epoch_, self.status_ = self._chunks, 0, result.status
-        self.message_ = result.message
+        learn_chunk(self, X, y, classes, sample_weight)
         return self
 
     # --- Predictions ----------------------------------------------------------------------------
@@ -595,21 +486,3 @@ class NeuralNetClassifier(NetworkOnnxMixin, ClassifierMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
-
-
-class _Latest:
-    """The last report of a training, from which an interrupted one is kept."""
-
-    progress: Progress | None = None
-
-
-def epoch_line(progress: Progress) -> str:
-    """One line an epoch."""
-    line = f"epoch {progress.epoch:3d}/{progress.epochs}  loss {progress.loss:.5f}"
-    if not math.isnan(progress.accuracy):
-        line += f"  accuracy {progress.accuracy:6.2%}"
-    if not math.isnan(progress.validation_loss):
-        line += f"  validation loss {progress.validation_loss:.5f}"
-        if not math.isnan(progress.validation_accuracy):
-            line += f"  accuracy {progress.validation_accuracy:6.2%}"
-    return line

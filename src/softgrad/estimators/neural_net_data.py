@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,18 +189,36 @@ def _weights(
     encoded: Array,
     multi_label: bool,
 ) -> Array | None:
+    if multi_label:  # a row may have several: their losses are weighed, see label_weights
+        class_weight = None
     weight = None
     if sample_weight is not None or class_weight is not None:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if class_weight is None:
         return weight
-    if multi_label:
-        raise OptionError(
-            "class_weight weighs the rows of a class, but with columns of labels a row may have"
-            " several. Use loss=WithOptions(sg.binary_cross_entropy, pos_weight=...)."
-        )
     by_class = compute_class_weight(
         class_weight, classes=classes, y=classes[encoded], sample_weight=weight
     )
     weighted: Array = weight * by_class[encoded]
     return weighted
+
+
+def label_weights(class_weight: Any, rows: Rows) -> Array | None:
+    """With columns of labels: the weight of each one's loss."""
+    if class_weight is None or not rows.multi_label:
+        return None
+    if not isinstance(class_weight, Mapping):
+        raise OptionError(
+            f"class_weight={class_weight!r} weighs the rows of a class, but with columns of labels"
+            " a row may have several. Give a dictionary of the columns' weights, or balance yes"
+            " against no by loss=WithOptions(sg.binary_cross_entropy, pos_weight=...)."
+        )
+    weights = np.ones(rows.encoded.shape[1])
+    for label, weight in class_weight.items():
+        if label not in range(len(weights)):
+            raise OptionError(
+                f"class_weight names the label {label!r}; y has the columns 0 to"
+                f" {len(weights) - 1}."
+            )
+        weights[label] = weight
+    return weights

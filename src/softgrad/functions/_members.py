@@ -115,8 +115,9 @@ class RowsLoss(Loss):
     ) -> tuple[Value, Array]:
         """Return the loss and its gradient by the first argument, from one pass over it.
 
-        The arguments are those of the call. The gradient has the first argument's shape and type
-        and is written to ``out`` if given, which may be that argument itself.
+        The arguments, the errors that they raise and the accuracy are those of the call. The
+        gradient has the first argument's shape and type and is written to ``out`` if given, which
+        may be that argument itself.
 
         >>> import softgrad as sg
         >>> loss, grad = sg.cross_entropy.value_and_grad([[0.0, 0.0]], [1])
@@ -137,8 +138,8 @@ class RowsLoss(Loss):
     ) -> Array:
         """Return the gradient by the first argument; for reduction="none" that of each row's loss.
 
-        The arguments are those of the call; the result has the first one's shape and type and is
-        written to ``out`` if given.
+        The arguments, the errors that they raise and the accuracy are those of the call; the result
+        has the first one's shape and type and is written to ``out`` if given.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.grad([40.0, 0.0], 0)
@@ -159,8 +160,9 @@ class RowsLoss(Loss):
     ) -> Array:
         """Return the gradient by the first argument of sum(g * loss), for a cotangent ``g``.
 
-        ``g`` has the loss's shape: one number for "sum" and "mean", one a row for "none". The other
-        arguments are those of the call; the result has the first one's shape and type.
+        ``g`` has the loss's shape: one number for "sum" and "mean", one a row for "none"; another
+        shape is a ``ValueError``. The other arguments are those of the call; the result has the
+        first one's shape and type, and one rounding more than ``grad``.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.vjp([[0.0, 0.0]], [1], 2.0)
@@ -181,8 +183,9 @@ class RowsLoss(Loss):
 
         sum_c grad_ic v_ic    (summed over the rows for "sum" and "mean")
 
-        ``v`` has the first argument's shape, the result the loss's. The other arguments are those
-        of the call.
+        ``v`` has the first argument's shape, or it is a ``ValueError``; the result has the loss's.
+        The other arguments are those of the call. The error is within that of ``grad`` relative to
+        the size of the terms, the sum of |grad_ic v_ic|.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.jvp([[0.0, 0.0]], [1], [[1.0, 0.0]])
@@ -208,8 +211,10 @@ class RowsLoss(Loss):
     ) -> Array:
         """Return the derivative of the gradient when the first argument moves in direction ``v``.
 
-        ``v`` and the result have the first argument's shape. The other arguments are those of the
-        call. Rows do not mix: for reduction="none" it is each row's own product.
+        ``v`` and the result have the first argument's shape; another is a ``ValueError``. The other
+        arguments are those of the call. Rows do not mix: for reduction="none" it is each row's own
+        product. Within 4 ULP of the size of its terms, the sum of |H_ij v_j|, unless the loss says
+        otherwise.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.hvp([[0.0, 0.0]], [1], [[1.0, 0.0]])
@@ -253,7 +258,8 @@ class RowsLoss(Loss):
         """Return the second derivatives by the numbers of each row, in shape (..., C, C).
 
         The class axes come last, taken together. The second derivatives by numbers of two different
-        rows are 0. The arguments are those of the call.
+        rows are 0. The arguments are those of the call. Within 4 ULP, relative to the size of the
+        terms where these cancel, unless the loss says otherwise.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.hessian([[0.0, 0.0]], [1])
@@ -274,9 +280,10 @@ class RowsLoss(Loss):
     ) -> Array:
         """Return the gradient by a target that is not made of class indices.
 
-        The arguments are those of the call; the result has the first one's shape and type. Where
-        the weight that the mean divides by depends on the target (probabilities with class weights)
-        so does its gradient.
+        The arguments are those of the call, class indices a ``ValueError``. The result has the
+        first argument's shape and type, and is within 4 ULP of the size of its terms. Where the
+        weight that the mean divides by depends on the target (probabilities with class weights) so
+        does its gradient.
 
         >>> import softgrad as sg
         >>> sg.cross_entropy.grad_target([[0.0, 0.0]], [[0.5, 0.5]]).round(4)

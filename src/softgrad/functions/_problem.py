@@ -127,11 +127,10 @@ class Problem(NamedTuple):
         return change
 
     def hessian(self) -> Array:
-        """s_i Y_i / T^2 (diag(p) - p p^T); 1 - p is the sum of the others where p is close to 1."""
+        """s_i Y_i / T^2 (diag(p) - p p^T): the Jacobian of softmax, times what is one a row."""
         rows = self.rows
-        hessian = rows.covariance(rows.probabilities())
-        factor = self.curvature() * rows.scale * rows.scale
-        times_rows(hessian, factor[..., None, None])
+        hessian = rows.jacobian()
+        times_rows(hessian, (self.curvature() * rows.scale)[..., None, None])
         return hessian
 
     def grad_target(self) -> Array:

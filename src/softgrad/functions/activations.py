@@ -102,6 +102,7 @@ class Sigmoid(Elementwise):
     """
 
     name = "sigmoid"
+    _by_value = True
 
 
 @final
@@ -200,6 +201,7 @@ class Tanh(Elementwise):
     """
 
     name = "tanh"
+    _by_value = True
 
 
 @final

@@ -132,15 +132,19 @@ class DistillationProblem(NamedTuple):
 
     problem: Problem
     temperature: float  # T
-    from_logits: bool  # whether the teacher was given by logits
+    log_teacher: Array | None  # log t in the rows' layout, if the teacher was given by logits
 
     @classmethod
-    def of(cls, problem: Problem, from_logits: bool) -> DistillationProblem:
+    def of(cls, problem: Problem, log_teacher: Array | None) -> DistillationProblem:
         """The problem at a temperature of 1, if that can be had exactly."""
         rows, t = problem.rows, problem.rows.temperature
         scaled, rest = _divided(rows.logits, t)
         problem = problem._replace(rows=rows._replace(logits=scaled, temperature=rest))
-        return cls(problem, t, from_logits)
+        return cls(problem, t, log_teacher)
+
+    @property
+    def from_logits(self) -> bool:
+        return self.log_teacher is not None
 
     @property
     def rows(self) -> Rows:
@@ -154,10 +158,22 @@ class DistillationProblem(NamedTuple):
     def reduction(self) -> str:
         return self.problem.reduction
 
-    def divergence(self) -> Entries:
-        """The divergence from the student's log-probabilities."""
+    def log_student(self) -> Array:
+        """log p."""
         rows = self.rows
         log_p: Array = _native.log_softmax(rows.logits, rows.axis, rows.temperature, None)
+        return log_p
+
+    def mean_difference(self) -> Entries:
+        """sum w t (log t - log p), where log t has the digits that t = 1 - tiny has lost."""
+        with np.errstate(invalid="ignore"):  # -inf less -inf, where t is 0
+            difference = self.log_student() - self.log_teacher
+        problem = self.problem._replace(rows=self.rows._replace(logits=difference))
+        return _entries.of_classes(problem, _entries.LOG_PROBABILITY)
+
+    def divergence(self) -> Entries:
+        """The divergence from the student's log-probabilities."""
+        rows, log_p = self.rows, self.log_student()
         problem = self.problem._replace(rows=rows._replace(logits=log_p))
         return _entries.of_classes(problem, _entries.DIVERGENCE)
 
@@ -167,7 +183,7 @@ class DistillationProblem(NamedTuple):
             return without_classes(self.rows, self.reduction, mode)
         loss = None
         if mode != GRAD:
-            entries = self.divergence()
+            entries = self.mean_difference() if self.from_logits else self.divergence()
             loss = entries.run(LOSS) * entries.rows.logits.dtype.type(self.temperature**2)
         if mode == LOSS:
             return loss
@@ -319,16 +335,19 @@ class Distillation(RowsLoss):
         teacher = options.pop("teacher")
         if teacher not in ("logits", "probabilities"):
             raise OptionError(f"teacher={teacher!r}; accepted are 'logits' and 'probabilities'.")
+        logarithm: Array | None = None
         if teacher == "logits":
             array, _ = _checks.floats(x, "logits")
-            target = _softened(target, array, options)
+            target, logarithm = _softened(target, array, options)
         problem = prepare_loss(x, target, **options)
         if problem.indexed:
             raise TargetError(
                 "target holds class indices; a teacher gives probabilities of the student's shape. "
                 "For indices use cross_entropy."
             )
-        return DistillationProblem.of(problem, teacher == "logits")
+        if logarithm is not None:
+            logarithm = problem.rows.merge(logarithm)
+        return DistillationProblem.of(problem, logarithm)
 
 
 def _divided(logits: Array, temperature: float) -> tuple[Array, float]:
@@ -338,19 +357,20 @@ def _divided(logits: Array, temperature: float) -> tuple[Array, float]:
     return logits * logits.dtype.type(1.0 / temperature), 1.0
 
 
-def _softened(teacher: ArrayLike, student: Array, options: dict[str, Any]) -> Array:
-    """The teacher's probabilities in the student's type."""
-    from softgrad.functions.softmax import softmax
+def _softened(teacher: ArrayLike, student: Array, options: dict[str, Any]) -> tuple[Array, Array]:
+    """The teacher's probabilities and their logarithms in the student's type."""
+    from softgrad.functions.softmax import log_softmax, softmax
 
     logits = _checks.floats_like(teacher, "target", student.shape, student.dtype, "logits")
     logits, rest = _divided(logits, _checks.temperature(options["temperature"]))
-    t = softmax(logits, axis=options["axis"], temperature=rest, where=options["where"])
+    how: Any = {"axis": options["axis"], "temperature": rest, "where": options["where"]}
+    t = softmax(logits, **how)
     if not np.all(np.isfinite(t)):
         raise TargetError(
             "target holds teacher logits without a finite largest one: a NaN, +inf, or -inf in a "
             "whole row."
         )
-    return np.asarray(t)
+    return np.asarray(t), np.asarray(log_softmax(logits, **how))
 
 
 kl_divergence = KLDivergence()

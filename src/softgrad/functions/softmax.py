@@ -451,7 +451,7 @@ def _product(
         p: Any = value
         if value is None:
             p = _native.softmax(x, axis, temperature, None)  # type: ignore[arg-type]
-        elif not _same_layout(value, x):
+        elif not same_layout(value, x):
             p = NotImplemented
         if p is not NotImplemented:
             scale = 1.0 / _checks.temperature(temperature)
@@ -466,7 +466,7 @@ def _product(
     return rows.deliver(kernel(p, cotangent, rows.axis, rows.scale, buffer), out)
 
 
-def _same_layout(value: ArrayLike, x: ArrayLike) -> bool:
+def same_layout(value: ArrayLike, x: ArrayLike) -> bool:
     """Whether the kernels can take ``value`` for softmax(x) as it is."""
     return (
         type(value) is np.ndarray

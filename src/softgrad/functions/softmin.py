@@ -7,10 +7,10 @@ from typing import Any, final
 
 import numpy as np
 
-from softgrad import _checks
+from softgrad import _checks, _native
 from softgrad._protocol import Differentiable, deliver
 from softgrad._typing import Array, ArrayLike, Axis
-from softgrad.functions.softmax import softmax
+from softgrad.functions.softmax import same_layout, softmax
 
 
 @final
@@ -73,6 +73,12 @@ class Softmin(Differentiable):
         where: ArrayLike | None = None,
         out: Array | None = None,
     ) -> Array:
+        if where is None and type(x) is np.ndarray and x.ndim and x.dtype.char in "fd":
+            mirrored = np.negative(x)
+            into = mirrored if out is None else out
+            result: Array = _native.softmax(mirrored, axis, temperature, into)  # type: ignore[arg-type]
+            if result is not NotImplemented:
+                return result
         options = {"axis": axis, "temperature": temperature, "where": where}
         return _of_negative(softmax, 1, x, (), None, out, options)
 
@@ -97,6 +103,11 @@ class Softmin(Differentiable):
         >>> sg.softmin.vjp([0.0, 0.0], [1.0, 0.0])
         array([-0.25,  0.25])
         """
+        if where is None and value is not None and same_layout(value, x):
+            scale = -1.0 / _checks.temperature(temperature)
+            result: Array = _native.softmax_vjp(value, g, axis, scale, out)  # type: ignore[arg-type]
+            if result is not NotImplemented:
+                return result
         options = {"axis": axis, "temperature": temperature, "where": where}
         return _of_negative(softmax.vjp, -1, x, (("g", g),), value, out, options)
 

@@ -36,7 +36,8 @@ def backward(
     for i in reversed(range(0 if wanted else lowest, len(layers))):
         assert gradient is not None
         needed = wanted or i > lowest
-        passes[i].input_free = not _is_read(layers, outputs, i)
+        if passes[i].input_free is None:  # the same in every pass of a plan
+            passes[i].input_free = not _is_read(layers, outputs, i)
         gradient = layers[i].backward(outputs[i], outputs[i + 1], gradient, passes[i], needed)
     return gradient
 

@@ -33,7 +33,7 @@ class Pass:
     rng: np.random.Generator | None = None
     in_place: bool = False  # whether the output may take the input's place
     gradients: list[Array] = field(default_factory=list)
-    input_free: bool = False  # whether the gradient by the input may: it is not read again
+    input_free: bool | None = None  # whether the gradient by the input may; None: not known yet
     kept: dict[str, Any] = field(default_factory=dict)
 
     def buffer(self, name: str, shape: Shape, dtype: Any = None) -> Array:

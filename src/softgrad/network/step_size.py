@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softgrad._typing import Array, ArrayLike
+from softgrad.errors import InputError
 from softgrad.network.progress import Progress
 from softgrad.network.sequential import Sequential
 from softgrad.network.training import train
@@ -60,10 +61,16 @@ def find_step_size(
     smallest, largest : float
         The range, walked through geometrically.
     steps : int
+        At most so many; fewer where the loss explodes before.
 
     Returns
     -------
     StepSizeSearch
+
+    Raises
+    ------
+    ValueError, TypeError
+        As ``train``; and for a range that is not 0 < smallest < largest.
 
     References
     ----------
@@ -93,7 +100,7 @@ def find_step_size(
         lowest = min(lowest, average)
         return len(losses) > steps or average > _DIVERGED * lowest
 
-    train(
+    result = train(
         net.copy(),
         X,
         y,
@@ -106,6 +113,8 @@ def find_step_size(
         seed=seed,
         on_step=note,
     )
+    if not losses:
+        raise InputError(f"No step could be made: {result.message}")
     return StepSizeSearch(_steepest(sizes, losses), np.array(sizes), np.array(losses))
 
 

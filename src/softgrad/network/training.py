@@ -305,18 +305,24 @@ class _Run:
         return self._end(Status.FINISHED)
 
     def _gradient(self, batch: Minibatch) -> tuple[float, float]:
-        with np.errstate(over="ignore", invalid="ignore"):  # reported when the loss shows it
-            loss, accuracy = self.net.value_and_grad_vector(
-                batch.X,
-                batch.target,
-                self.gradient,
-                sample_weight=batch.sample_weight,
-                class_weight=self.class_weight,
-                training=True,
-                rng=self._rng(),
-                only_finite=True,
-            )
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # reported when the loss shows it
+                loss, accuracy = self.net.value_and_grad_vector(
+                    batch.X,
+                    batch.target,
+                    self.gradient,
+                    sample_weight=batch.sample_weight,
+                    class_weight=self.class_weight,
+                    training=True,
+                    rng=self._rng(),
+                    only_finite=True,
+                )
+        except SoftgradError as error:
+            raise type(error)(f"{self._place()}: {error}") from None
         return float(loss), accuracy
+
+    def _place(self) -> str:
+        return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
 
     def _rng(self) -> np.random.Generator | None:
         """The generator of this step's dropout, which depends on the seed and the step alone."""
@@ -444,10 +450,9 @@ class _Run:
         )
 
     def _diagnose(self, batch: Minibatch, loss: float) -> str:
-        where = f"epoch {self.epoch + 1}, batch {self.batch + 1}"
         with np.errstate(all="ignore"):
             cause = diagnose(self.net, batch.X, self._rng())
-        return f"The loss became {loss} in {where}: {cause}"
+        return f"The loss became {loss} in {self._place()}: {cause}"
 
     def _end(self, status: Status, message: str | None = None) -> TrainingResult:
         # What this run alone has used goes to the result as it is; the network lives on.

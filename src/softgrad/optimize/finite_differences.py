@@ -41,6 +41,35 @@ def check_gradient(
     Half of the directions are coordinates, which show a single wrong component; half are dense,
     which miss none. The step 1e-3 balances the truncation error h^4 with the rounding error eps/h;
     a smaller one meets fewer kinks of a function that has some.
+
+    Parameters
+    ----------
+    value_and_grad : callable
+        Takes x and returns the value and the gradient, in float64.
+    x : array (n,) of float64
+        Where to compare.
+    directions : int
+    tolerance : float
+        The largest relative error that passes.
+    step : float
+        As a share of the largest component of x, or of 1 where that is larger.
+    seed : int
+        Of the directions.
+
+    Returns
+    -------
+    GradientCheck
+        ``relative_error`` is |slopes - differences| / (|slopes| + |differences|), in Euclidean
+        norms over the directions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softgrad.optimize import check_gradient
+    >>> check_gradient(lambda x: (float(x @ x), 2 * x), np.arange(3.0)).passed
+    True
+    >>> check_gradient(lambda x: (float(x @ x), x), np.arange(3.0)).passed
+    False
     """
     rng = np.random.default_rng(seed)
     step *= max(1.0, float(np.abs(x).max(initial=0.0)))

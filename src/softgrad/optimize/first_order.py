@@ -323,6 +323,19 @@ class AdamW(_Moments):
 def clip_scale(gradient: Array, largest: float) -> float:
     """The factor in 0..1 that brings the gradient's Euclidean norm down to ``largest``.
 
+    Parameters
+    ----------
+    gradient : array (n,)
+    largest : float
+        Above 0.
+
+    Returns
+    -------
+    float
+        1 for a gradient that is short enough, or not finite.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from softgrad.optimize import clip_scale
     >>> clip_scale(np.array([3.0, 4.0]), 1.0)

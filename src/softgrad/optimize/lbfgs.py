@@ -34,6 +34,32 @@ def minimize_lbfgs(
 
     A ``KeyboardInterrupt`` raised by the function or the callback ends the search; the solution
     then is the best point so far, with the status ``INTERRUPTED``.
+
+    Parameters
+    ----------
+    value_and_grad : callable
+        Takes x and returns the value and the gradient, in float64.
+    start : array (n,) of float64
+    tol : float
+    max_iter : int
+    callback : callable or None
+        Called with an :class:`Iterate` after each iteration.
+
+    Returns
+    -------
+    Solution
+
+    References
+    ----------
+    D. Liu, J. Nocedal, On the limited memory BFGS method for large scale optimization (1989).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softgrad.optimize import minimize_lbfgs
+    >>> square = lambda x: (float(((x - 3) ** 2).sum()), 2 * (x - 3))
+    >>> minimize_lbfgs(square, np.zeros(2), tol=1e-8, max_iter=50).x.round(6)
+    array([3., 3.])
     """
     from scipy.optimize import minimize
 

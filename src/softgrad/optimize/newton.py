@@ -85,6 +85,36 @@ def minimize_newton(
 
     A ``KeyboardInterrupt`` raised by the function or the callback ends the search; the solution
     then is the best point so far, with the status ``INTERRUPTED``.
+
+    Parameters
+    ----------
+    function : CurvedFunction
+        Value, gradient, Hessian products, preconditioner and certificate.
+    start : array of float64
+        In the shape that ``function`` takes.
+    tol : float
+        The gap to reach, as a share of the value.
+    max_iter : int
+    callback : callable or None
+        Called with an :class:`Iterate` after each iteration.
+
+    Returns
+    -------
+    Solution
+        Its ``status`` says why the search ended, ``certified`` whether the gap is proven.
+
+    References
+    ----------
+    J. Nocedal, S. Wright, Numerical Optimization (2006), section 7.1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import softgrad as sg
+    >>> from softgrad.optimize import minimize_newton
+    >>> objective = sg.SoftmaxRegression().objective(*load_iris(return_X_y=True))
+    >>> minimize_newton(objective, objective.start(), tol=1e-6, max_iter=50).certified
+    True
     """
     return _Search(function, start, tol, max_iter, callback).run()
 

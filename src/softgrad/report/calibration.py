@@ -70,6 +70,11 @@ def expected_calibration_error(
     ShapeError, TargetError
         Probabilities outside 0 to 1, lengths that differ, labels that are no class.
 
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Weinberger, On calibration of modern neural networks (2017),
+    equation 3.
+
     Examples
     --------
     >>> import softgrad as sg
@@ -84,12 +89,27 @@ def reliability_diagram(
 ) -> ReliabilityDiagram:
     """Confidence beside accuracy, by bins of confidence; as data and as a figure.
 
-    Parameters, errors: as :func:`expected_calibration_error`.
+    Parameters
+    ----------
+    probabilities : array (N, K) of floats
+    target : array (N,)
+        Class positions, or labels where ``classes`` is given.
+    classes : array (K,) or None
+        The label of every column, as ``classes_`` of a classifier.
 
     Returns
     -------
     ReliabilityDiagram
         ``.bins``, ``.error``, ``.svg()``, ``.save(path)``.
+
+    Raises
+    ------
+    ShapeError, TargetError
+        As :func:`expected_calibration_error`.
+
+    References
+    ----------
+    A. Niculescu-Mizil, R. Caruana, Predicting good probabilities with supervised learning (2005).
 
     Examples
     --------

@@ -6,10 +6,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from softgrad.data.atomic import atomic_write
+from softgrad.data.atomic import write_together
 from softgrad.data.text import TextFeatures
 from softgrad.errors import SoftgradError
-from softgrad.modelfile import TrainedOn, save_model
+from softgrad.modelfile import TrainedOn, model_bytes
 from softgrad.report.page import AnyRun, render
 
 MODEL_FILE = "model.softgrad"
@@ -38,13 +38,12 @@ def prepare_folder(folder: Path) -> None:
 def write_run(
     run: AnyRun, folder: Path, version: str, text: TextFeatures | None = None
 ) -> list[Path]:
-    """Write the three files, each whole or not at all; everything is made before any is written."""
+    """Write the three files, all or none; everything is made before any is written."""
     page = render(run, version).encode()
     metrics = (json.dumps(run.as_json(), indent=2) + "\n").encode()
     paths = [folder / MODEL_FILE, folder / METRICS_FILE, folder / REPORT_FILE]
-    save_model(
+    model = model_bytes(
         run.model,
-        paths[0],
         TrainedOn(
             name=run.train.name,
             n_rows=run.train.n_rows,
@@ -56,7 +55,11 @@ def write_run(
             text=text,
         ),
     )
-    for path, content in zip(paths[1:], (metrics, page), strict=True):
-        with atomic_write(path) as file:
-            file.write(content)
+    try:
+        write_together(dict(zip(paths, (model, metrics, page), strict=True)))
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {str(folder)!r}: {error.strerror}. Nothing in it was changed."
+            " Free some space, or give --out another folder."
+        ) from None
     return paths

@@ -30,6 +30,10 @@ class ArrayBatches:
     sample_weight : array (N,) or None
     batch_rows : int or None
         Rows of a batch; by default 8 MiB of them.
+    name : str
+        How messages call the data.
+    feature_names : list of str or None
+        By default those of a data frame.
 
     Raises
     ------
@@ -187,6 +191,11 @@ def as_batches(batches: Any, *, name: str = "the batches") -> Batches:
     name : str
         How messages call it.
 
+    Returns
+    -------
+    Batches
+        ``batches`` itself where it is one already.
+
     Raises
     ------
     DataError
@@ -226,6 +235,11 @@ def npz_batches(
         The array of labels; by default the one called y, target, labels or label.
     batch_rows : int or None
         Rows of a batch; by default 8 MiB of them.
+
+    Returns
+    -------
+    NpzBatches
+        Images (N, height, width) as rows of pixels; ``image_shape`` keeps their shape.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from softgrad.data.table import Layout, csv_head
 
 _BATCH_ROWS = 65_536
 _READ_BYTES = 4 << 20  # of a CSV file at a time, and of a Parquet column
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _MISSING = ["", "NA", "N/A", "n/a", "na", "NULL", "null", "None", "none", "?"]
 
 
@@ -43,7 +44,7 @@ class ParquetBatches:
     columns : sequence of str or None
         The features, in this order; by default all other columns as they stand.
     drop : sequence of str
-        Columns to leave out.
+        Columns to leave out, besides an index that pandas has stored.
     weight : str or None
         A column of sample weights.
     text, text_option : str or None
@@ -87,9 +88,10 @@ class ParquetBatches:
         with self._open() as file:
             schema = file.schema_arrow
             self.n_rows: int | None = int(file.metadata.num_rows)
-        layout = Layout(
-            self.name, list(schema.names), True, target, columns, drop, weight, text, text_option
-        )
+        names = list(schema.names)
+        # The rows' numbers, which pandas stores after rows were taken out, are no feature.
+        drop = [*drop, *(n for n in names if _PANDAS_INDEX.fullmatch(n) and n != target)]
+        layout = Layout(self.name, names, True, target, columns, drop, weight, text, text_option)
         self.target, self.weight = target, weight
         self.feature_names: list[str] | None = layout.features
         self._features = layout.features

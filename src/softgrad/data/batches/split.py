@@ -66,6 +66,11 @@ def split_batches(source: Batches, share: float, seed: int) -> tuple[PartOfRows,
         parts are the same at every reading, whatever the batches. Classes are not balanced.
     seed : int
 
+    Returns
+    -------
+    tuple of two Batches
+        The rows for training, the rows for validation.
+
     Examples
     --------
     >>> import numpy as np

@@ -18,7 +18,9 @@ _STYLE = """
   font: 16px/1.55 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   --line: color-mix(in srgb, currentColor 20%, transparent);
   --muted: color-mix(in srgb, currentColor 70%, transparent);
-  --panel: color-mix(in srgb, currentColor 6%, transparent); --good: #1f8f57; --bad: #d5473d; }
+  --panel: color-mix(in srgb, currentColor 6%, transparent);
+  --good: color-mix(in srgb, #1a9b58 72%, currentColor);
+  --bad: color-mix(in srgb, #dd3f35 72%, currentColor); }
 .sg-derivation h2 { font-size: 1.6em; line-height: 1.2; margin: 0 0 .3em; letter-spacing: -.01em; }
 .sg-derivation h3 { font-size: 1.1em; margin: 2em 0 .4em; }
 .sg-derivation p { margin: .4em 0; max-width: 70ch; }

@@ -58,7 +58,7 @@ def _prose(w: Work) -> str:
             f"The target is class {w.index}: as a vector, $y$ is one-hot, $y_{{{w.index}}} = 1$ "
             "and 0 elsewhere."
         )
-    return "The target $y$ has a number for each class."
+    return f"The target $y$ has a number for each {'class' if len(w.x) > 1 else 'output'}."
 
 
 def _one_hot(w: Work) -> str:

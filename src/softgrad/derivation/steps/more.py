@@ -185,13 +185,18 @@ def two_classes(w: Work) -> Step:
 
 def _sigmoid_as_softmax(w: Work) -> Step:
     v = w.v
+    e = f"e^{{-{v}}}"
     rows = [np.stack([value, 0 * value]) for value in w.z]
     found = np.array([w.evaluate("softmax(x)", x=row)[0] for row in rows])
     return Step(
         "The sigmoid is a softmax of two classes",
         rf"Give the answer no the logit 0 and the answer yes the logit ${v}$: the probability of "
-        "yes is the sigmoid.",
-        (rf"\frac{{e^{{{v}}}}}{{e^{{{v}}} + e^0}} = \frac{{1}}{{1 + e^{{-{v}}}}} = \sigma({v})",),
+        "yes is the sigmoid. Its derivative is the Jacobian's first entry, $p (1 - p)$.",
+        (
+            rf"\frac{{e^{{{v}}}}}{{e^{{{v}}} + e^0}} = \frac{{1}}{{1 + {e}}} = \sigma({v})",
+            rf"\sigma'({v}) = \frac{{{e}}}{{(1 + {e})^2}} = \frac{{1}}{{1 + {e}}} "
+            rf"\cdot \frac{{{e}}}{{1 + {e}}} = \sigma({v}) (1 - \sigma({v}))",
+        ),
         (),
         (
             w.same(rf"softmax of $({v}, 0)$ is $\sigma({v})$", w.a, found),

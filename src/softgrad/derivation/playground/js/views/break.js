@@ -83,7 +83,13 @@ export function breakView(store, announce) {
     body,
   );
   const figures = h("div", { class: "versus" });
-  const maps = h("div", { class: "maps", role: "group", "aria-label": "The two Jacobians" });
+  const [right, wrong] = [heatMap("right"), heatMap("broken")];
+  const maps = h(
+    "div",
+    { class: "maps", role: "group", "aria-label": "The two Jacobians" },
+    right.element,
+    wrong.element,
+  );
   const result = card(
     "broken",
     "What comes out",
@@ -112,9 +118,11 @@ export function breakView(store, announce) {
       const on = state.breaks.includes(entry.id);
       attributes(button, { "aria-checked": String(on) });
       box.classList.toggle("on", on);
-      const { seen, text: words } = symptom(entry.id, model, broken);
-      box.classList.toggle("seen", on && seen);
-      fill(text, on ? words : "");
+      const { seen, text: words } = on
+        ? symptom(entry.id, model, broken)
+        : { seen: false, text: "" };
+      box.classList.toggle("seen", seen);
+      fill(text, words);
     }
     const differs = (a, b) =>
       !(Math.abs(a - b) <= 1e-3 * Math.max(Math.abs(b), 1e-30)) &&
@@ -178,31 +186,36 @@ export function breakView(store, announce) {
         ),
       ),
     );
-    fill(maps, map("right", jacobian), map("broken", mine.jacobian));
+    right.show(jacobian);
+    wrong.show(mine.jacobian);
   }
   return { element, update };
 }
 
-function map(title, matrix) {
-  const largest = Math.max(...matrix.flat().map((v) => (Number.isFinite(v) ? Math.abs(v) : 0)));
-  const cells = matrix
-    .flat()
-    .map((v) =>
-      h("i", { style: `--heat: ${heat(v, largest)}`, class: Number.isFinite(v) ? "" : "nan" }),
-    );
-  return h(
-    "figure",
-    {},
-    h(
-      "div",
-      {
-        class: "map",
-        role: "img",
-        "aria-label": `Jacobian, ${title}`,
-        style: `--n: ${matrix.length}`,
-      },
-      cells,
-    ),
-    h("figcaption", {}, `Jacobian, ${title}`),
-  );
+/** A matrix as colours; its cells stay while the number of classes does. */
+function heatMap(title) {
+  const cells = h("div", { class: "map", role: "img", "aria-label": `Jacobian, ${title}` });
+  const element = h("figure", {}, cells, h("figcaption", {}, `Jacobian, ${title}`));
+  let tones = [];
+
+  function show(matrix) {
+    const values = matrix.flat();
+    if (tones.length !== values.length) {
+      tones = values.map(() => "");
+      cells.style.setProperty("--n", matrix.length);
+      fill(
+        cells,
+        values.map(() => h("i", {})),
+      );
+    }
+    const largest = Math.max(...values.map((v) => (Number.isFinite(v) ? Math.abs(v) : 0)));
+    values.forEach((v, k) => {
+      const tone = heat(v, largest);
+      if (tone === tones[k]) return;
+      tones[k] = tone;
+      cells.children[k].style.setProperty("--heat", tone);
+      cells.children[k].classList.toggle("nan", !Number.isFinite(v));
+    });
+  }
+  return { element, show };
 }
