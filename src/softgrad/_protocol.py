@@ -55,8 +55,8 @@ class Differentiable(_Function):
     """A function y = f(x) of one array, with its derivatives in closed form.
 
     ``value`` is the function's own value f(x), where the caller has it already. A member reads it
-    where that saves work; the result then carries the rounding of what was passed, which is never
-    more than the error stated there. All other options mean the same in every member.
+    where that saves work; the result then carries the rounding of what was passed, and the member
+    says what that costs. All other options mean the same in every member.
     """
 
     #: Whether each y depends on its own x alone. Then ``jacobian`` returns the diagonal.

@@ -331,12 +331,12 @@ DERIVATIVE = re.compile(r"\.(vjp|jvp|hvp|jacobian)")
 VALUED = [
     n for n in names() if DERIVATIVE.search(n) and not BY_NAME[n].loss and n != "softmax.vjp of p"
 ]
-# From the logits these keep more digits than softmax(x), rounded, can hold.
+# From the logits these keep more digits than softmax(x), sigmoid(x) or tanh(x), rounded, can hold.
 MORE_DIGITS = {
     f"{name}.{member}": 8.0
     for name in ("softmax", "softmin")
     for member in ("vjp", "jvp", "jacobian")
-}
+} | {f"{name}.{member}": 8.0 for name in ("sigmoid", "tanh") for member in ("vjp", "jvp")}
 
 
 @pytest.mark.parametrize("name", VALUED)

@@ -99,6 +99,13 @@ alignas(64) inline constexpr double eighths_low[8] = {0x0.0p+0,
                                                       0x1.6e9f156864b27p-54,
                                                       0x1.7a1cd345dcc81p-54,
                                                       0x1.2ed02d75b3707p-55};
+// Half of them: the power of two beside them is then a normal number where 2^54 exp(z) is not.
+alignas(64) inline constexpr double half_eighths[8] = {
+    eighths[0] / 2, eighths[1] / 2, eighths[2] / 2, eighths[3] / 2,
+    eighths[4] / 2, eighths[5] / 2, eighths[6] / 2, eighths[7] / 2};
+alignas(64) inline constexpr double half_eighths_low[8] = {
+    eighths_low[0] / 2, eighths_low[1] / 2, eighths_low[2] / 2, eighths_low[3] / 2,
+    eighths_low[4] / 2, eighths_low[5] / 2, eighths_low[6] / 2, eighths_low[7] / 2};
 // The same times c = 1 + 157253372 * 2^-52, a factor for which all eight lie within 2^-57 of a
 // double and need no low part. Probabilities do not see it, being quotients of such exponentials.
 alignas(64) inline constexpr double common_eighths[8] = {
@@ -171,7 +178,7 @@ constexpr double log_of_common = sizeof(T) == 4 ? 0.0 : log_common;
 
 // exp(z) for two doubles z = hi + lo <= 0, times 2^54; at most 2^-56; 0 below -746.5.
 SOFTGRAD_INLINE DD exp_dd_biased(vd zh, vd zl) {
-  zh = maximum(splat(-1077 * ln2), zh);
+  zh = maximum(splat(-1078 * ln2), zh);
   vd t = fma(zh, splat(8 * log2e), splat(round_d));
   vd n = t - round_d;
   vd r1 = fma(n, splat(-ln2_hi / 8), zh);  // exact
@@ -182,11 +189,11 @@ SOFTGRAD_INLINE DD exp_dd_biased(vd zh, vd zl) {
   // exp(r + rl) = 1 + p + rl (1 + p); |p| <= 0.0443, so that its rounding and that of s p cost
   // 2^-58 each beside 1.
   vd p = fma(exp_rest(r, r2), r2, r);
-  vd s = pick(eighths, t);
-  vd l = fma(s, p, fma(s, fma(rl, p, rl), pick(eighths_low, t)));
+  vd s = pick(half_eighths, t);
+  vd l = fma(s, p, fma(s, fma(rl, p, rl), pick(half_eighths_low, t)));
   vd e = s + l;
   vd f = (s - e) + l;
-  vd scale = whole_power(t, ((vul)splat(round_d) >> 3) - (1023 + 54));
+  vd scale = whole_power(t, ((vul)splat(round_d) >> 3) - (1023 + 55));
   return {e * scale, f * scale};
 }
 

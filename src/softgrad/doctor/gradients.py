@@ -189,7 +189,7 @@ def check_grad(
     >>> x = np.array([1.0, 2.0, 3.0])
     >>> bool(sg.check_grad(lambda x: np.sum(x**3), lambda x: 3 * x**2, x))
     True
-    >>> report = sg.check_grad(lambda x: np.sum(x**3), lambda x: 2 * x**2, x)
+    >>> report = sg.check_grad(lambda x: np.sum(x**3), lambda x: 3 * x, x)
     >>> report.passed, report.worst.index
     (False, (2,))
     >>> report.structure
