@@ -189,11 +189,11 @@ def check_grad(
     >>> x = np.array([1.0, 2.0, 3.0])
     >>> bool(sg.check_grad(lambda x: np.sum(x**3), lambda x: 3 * x**2, x))
     True
+    >>> sg.check_grad(lambda x: np.sum(x**3), lambda x: 2 * x**2, x).structure
+    'A constant ratio: the result is 0.666667 times the right one, everywhere.'
     >>> report = sg.check_grad(lambda x: np.sum(x**3), lambda x: 3 * x, x)
     >>> report.passed, report.worst.index
     (False, (2,))
-    >>> report.structure
-    'A constant ratio: the result is 0.666667 times the right one, everywhere.'
     """
     if not callable(f):
         raise OptionTypeError(f"f is a {type(f).__name__}; accepted is a function.")
