@@ -7,7 +7,7 @@
 //         registers cannot hold to 3 ULP; twice the work
 //
 // A result below the smallest normal number must be rounded once. Exponentials therefore carry a
-// factor 2^bias, and formulas multiply by `unbias` last.
+// factor 2^bias, and formulas multiply by `unbias` = 2^-bias last.
 //
 // The polynomials are minimax fits (Remez exchange); tools/fit_polynomials.py recomputes them.
 #pragma once
@@ -19,18 +19,21 @@ namespace softgrad::SOFTGRAD_ISA {
 struct Single {
   using R = vf;
   using S = float;
+  static constexpr int bias = 64;
   static constexpr S unbias = 0x1p-64f;
   static constexpr bool full = false;
 };
 struct Full {
   using R = vd;
   using S = double;
+  static constexpr int bias = 128;
   static constexpr S unbias = 0x1p-128;
   static constexpr bool full = true;
 };
 struct Short {
   using R = vd;
   using S = double;
+  static constexpr int bias = 0;
   static constexpr S unbias = 1.0;
   static constexpr bool full = false;
 };
@@ -51,14 +54,42 @@ struct Exponential {
   R one_minus;  // 1 - exp(x), relative to itself
 };
 
+// min(x, bound); NaN passes.
+template <class S>
+SOFTGRAD_INLINE vf at_most(vf x, S bound) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vf)_mm512_min_ps((__m512)splat(float(bound)), (__m512)x);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vf)_mm256_min_ps((__m256)splat(float(bound)), (__m256)x);
+#else
+  return -maximum(splat(-float(bound)), -x);
+#endif
+}
+template <class S>
+SOFTGRAD_INLINE vd at_most(vd x, S bound) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vd)_mm512_min_pd((__m512d)splat(double(bound)), (__m512d)x);
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vd)_mm256_min_pd((__m256d)splat(double(bound)), (__m256d)x);
+#else
+  return -maximum(splat(-double(bound)), -x);
+#endif
+}
+
 // exp(x) for x <= 0, and exp(x + low) for |low| <= ulp(x). 0 below -132 (Single) or -797 (Full),
 // exp(-693) below that (Short). NaN passes.
 // Single: exp at most 1.1 ULP, 1 - exp 1.3; Full: 0.6 and 1.3; Short: 2^-39.
-template <class P, class... Low>
+//
+// With direction -1 `biased` is exp(x) 2^-bias instead, for x of both signs: 0 below -43 (Single)
+// or -620 (Full), and never infinite: exp(132) 2^-64 or exp(797) 2^-128 at the most. `e` and
+// `one_minus` mean nothing then.
+template <class P, int direction = 1, class... Low>
 SOFTGRAD_INLINE Exponential<vf> exponential(vf x, Low... low)
   requires std::is_same_v<P, Single>
 {
-  x = maximum(splat(-191 * 0.693147180559945f), x);
+  constexpr int lowest = -127 - direction * Single::bias;  // whose power of two is 0 here
+  x = maximum(splat(float(lowest * ln2)), x);
+  if constexpr (direction < 0) x = at_most(x, 191 * 0.693147180559945f);
   vf t = fma(x, splat(1.44269504088896341f), splat(round_f));
   vf n = t - round_f;
   vf r = fma(n, splat(-0x1.63p-1f), x);   // exact
@@ -67,17 +98,19 @@ SOFTGRAD_INLINE Exponential<vf> exponential(vf x, Low... low)
   vf q = polynomial(
       r, {0x1.6a23d0p-10f, 0x1.123a20p-7f, 0x1.5558f2p-5f, 0x1.555492p-3f, 0x1.fffffcp-2f});
   vf p = fma(q, r * r, r);  // exp(r) - 1
-  vf scale = (vf)(((vui)t - (0x4b400000u - (127 + 64))) << 23);
+  vf scale = (vf)(((vui)t - (0x4b400000u + lowest)) << 23);
   vf unit = scale * Single::unbias;
   vf biased = fma(p, scale, scale);
   return {biased, biased * Single::unbias, fma(-unit, p, 1.0f - unit)};
 }
 
-template <class P, class... Low>
+template <class P, int direction = 1, class... Low>
 SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   requires std::is_same_v<P, Full>
 {
-  x = maximum(splat(-1151 * ln2), x);
+  constexpr int lowest = -1023 - direction * Full::bias;
+  x = maximum(splat(lowest * ln2), x);
+  if constexpr (direction < 0) x = at_most(x, 1150 * ln2);
   vd t = fma(x, splat(log2e), splat(round_d));
   vd n = t - round_d;
   vd r1 = fma(n, splat(-ln2_hi), x);  // exact
@@ -91,17 +124,18 @@ SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   if constexpr (sizeof...(low) > 0) rl = (rl + ... + low) * fma(q, r * r, h);
   vd rest = fma(q, r * r, rl);
   vd p = h + (rest + ((1.0 - h) + r));
-  vd scale = (vd)(((vul)t - ((vul)splat(round_d) - (1023 + 128))) << 52);
+  vd scale = (vd)(((vul)t - ((vul)splat(round_d) + std::uint64_t(std::int64_t(lowest)))) << 52);
   vd unit = scale * Full::unbias;
   vd biased = p * scale;
   return {biased, biased * Full::unbias, fma(-unit, r + rest, 1.0 - unit)};
 }
 
-template <class P, class... Low>
+template <class P, int direction = 1, class... Low>
 SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   requires std::is_same_v<P, Short>
 {
   x = maximum(splat(-1000 * ln2), x);
+  if constexpr (direction < 0) x = at_most(x, 1000 * ln2);
   vd t = fma(x, splat(log2e), splat(round_d));
   vd r = (fma(t - round_d, splat(-ln2), x) + ... + low);
   vd q = polynomial(
@@ -152,10 +186,11 @@ template <class P>
 SOFTGRAD_INLINE vf normal_tail(vf a)
   requires std::is_same_v<P, Single>
 {
-  vf s = a + 4.0f, b = s - a, sl = (a - (s - b)) + (4.0f - b);  // TwoSum
-  vf u = 1.0f / s;
-  vf ul = u * (fma(-u, s, splat(1.0f)) - u * sl);
-  vf t = fma(u, splat(-8.0f), splat(1.0f)) - 8.0f * ul;
+  vf u = 1.0f / (a + 4.0f);
+  // 1 - (a + 4) u, with the roundings of the sum and of the quotient: 1 - 4u is exact up to a = 4,
+  // and above within 2^-25, which counts for a third of that in the result.
+  vf ul = u * fma(-u, a, fma(u, splat(-4.0f), splat(1.0f)));
+  vf t = fma(ul, splat(-8.0f), fma(u, splat(-8.0f), splat(1.0f)));
   vf p = polynomial(
       t, {-0x1.14c66p-13f, 0x1.781e56p-13f, 0x1.9b8bdap-10f, -0x1.cc65a0p-9f, -0x1.ed2d1cp-8f,
           0x1.eed404p-5f, -0x1.7ep-3f, 0x1.8c6d9ep-2f, -0x1.373e38p-1f, 0x1.82b4bcp-1f});
@@ -203,11 +238,6 @@ SOFTGRAD_INLINE vd magnitude(vd x) { return (vd)((vul)x & 0x7ffffffffffffffful);
 // -|x|.
 SOFTGRAD_INLINE vf below(vf x) { return (vf)((vui)x | 0x80000000u); }
 SOFTGRAD_INLINE vd below(vd x) { return (vd)((vul)x | 0x8000000000000000ul); }
-// min(x, bound); NaN passes.
-template <class R, class S>
-SOFTGRAD_INLINE R at_most(R x, S bound) {
-  return -maximum(splat(-bound), -x);
-}
 // r >= 0 with the sign of x, of zeros too.
 SOFTGRAD_INLINE vf with_sign(vf r, vf x) { return (vf)((vui)r | ((vui)x & 0x80000000u)); }
 SOFTGRAD_INLINE vd with_sign(vd r, vd x) { return (vd)((vul)r | ((vul)x & 0x8000000000000000ul)); }

@@ -25,9 +25,9 @@ SOFTGRAD_INLINE R unless_nan(R x, R r) {
   return x == x ? r : x;
 }
 
-// A function is a struct with `Float`, the arithmetic that it needs for float32, and
-// of<P, order>(x, parameter). Some have the first derivative in terms of the value as well, which
-// needs no exponential: of_value<P>(y).
+// A function is a struct with `Float`, the arithmetic that it needs for float32 (`FloatValue`: that
+// of the value, if another), and of<P, order>(x, parameter). Some have the first derivative in
+// terms of the value as well, which needs no exponential: of_value<P>(y).
 struct Identity {
   using Float = Single;
   template <class P, int order, class R, class S>
@@ -36,18 +36,17 @@ struct Identity {
   }
 };
 
-// s = 1 / (1 + e) or e / (1 + e); s' = e / (1 + e)^2; s'' = -sign(x) s' (1 - e) / (1 + e).
+// s = c / (c + c exp(-x)), which c keeps finite; s' = e / (1 + e)^2;
+// s'' = -sign(x) s' (1 - e) / (1 + e).
 struct Sigmoid {
   using Float = Single;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
-    const auto [biased, e, one_minus] = exponential<P>(below(x));
-    R s = S(1) + e;
     if constexpr (order == 0) {
-      R q = (x < 0 ? biased : splat(S(1))) / s;
-      return x < 0 ? q * P::unbias : q;
+      return P::unbias / (P::unbias + exponential<P, -1>(-x).biased);
     } else {
-      R d = square_of_sum(s, e);
+      const auto [biased, e, one_minus] = exponential<P>(below(x));
+      R s = S(1) + e, d = square_of_sum(s, e);
       if constexpr (order == 1) return biased / d * P::unbias;
       R r = biased * one_minus / (d * s) * P::unbias;
       return x < 0 ? r : -r;
@@ -86,6 +85,7 @@ struct LogSigmoid {
 // With e = exp(-2a): sign(x) (1 - e) / (1 + e); 4 e / (1 + e)^2; -2 tanh tanh'.
 struct Tanh {
   using Float = Single;
+  using FloatValue = Short;  // the quotient of two sums has 1.4 ULP in float
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
     const auto [biased, e, one_minus] = exponential<P>(S(2) * below(x));
@@ -179,22 +179,20 @@ struct Gelu {
   static SOFTGRAD_INLINE R of(R x, S) {
     constexpr S inverse_sqrt_2pi = 0x1.9884533d43651p-2;
     R a = at_most(magnitude(x), S(P::full ? 39.5 : 16));
-    R square = a * a, low = {};
+    R opposite = S(-0.5) * a, exponent = opposite * a, low = {};
     if constexpr (P::full)
-      low = two_product(a, a).lo;
+      low = two_product(opposite, a).lo;
     else if constexpr (sizeof(S) == 4)
-      low = fma(a, a, -square);
-    const auto [biased, e, one_minus] = exponential<P>(S(-0.5) * square, S(-0.5) * low);
+      low = fma(opposite, a, -exponent);
+    const auto [biased, e, one_minus] = exponential<P>(exponent, low);
     if constexpr (order == 2) {
-      R factor = (S(2) - square) - low;
+      R factor = S(2) * ((S(1) + exponent) + low);
       return biased * inverse_sqrt_2pi * factor * P::unbias;
     } else {
       R w = normal_tail<P>(a);
-      if constexpr (order == 0) {
-        R tail = biased * w;
-        R factor = x < 0 ? tail : fma(tail, splat(-P::unbias), splat(S(1)));
-        R r = (x < 0 ? -a : x) * factor;
-        return x < 0 ? r * P::unbias : r;
+      if constexpr (order == 0) {  // max(x, 0) - a Phi(-a)
+        R zero = {};
+        return fma(biased * w * a, splat(-P::unbias), maximum(zero, x));
       }
       R d = fma(a, splat(-inverse_sqrt_2pi), w);
       return x < 0 ? biased * d * P::unbias : S(1) - e * d;
@@ -307,9 +305,18 @@ SOFTGRAD_INLINE D16 sixteen(const D16& x, const D16& g, const D16& v, double par
   SOFTGRAD_EACH_D y.v[i] = element<F, Full, order, factors>(x.v[i], g.v[i], v.v[i], parameter);
   return y;
 }
+template <class F, int order>
+struct ForFloat {
+  using type = typename F::Float;
+};
+template <class F>
+  requires requires { typename F::FloatValue; }
+struct ForFloat<F, 0> {
+  using type = typename F::FloatValue;
+};
 template <class F, int order, int factors>
 SOFTGRAD_INLINE F16 sixteen(const F16& x, const F16& g, const F16& v, double parameter) {
-  if constexpr (std::is_same_v<typename F::Float, Single>) {
+  if constexpr (std::is_same_v<typename ForFloat<F, order>::type, Single>) {
     const float p = static_cast<float>(parameter);
     F16 y;
     SOFTGRAD_EACH_F y.v[i] = element<F, Single, order, factors>(x.v[i], g.v[i], v.v[i], p);

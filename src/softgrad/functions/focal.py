@@ -19,7 +19,7 @@ from softgrad.functions._problem import (
     weighted,
     without_classes,
 )
-from softgrad.functions._rows import Rows, complement
+from softgrad.functions._rows import Rows, complement, diagonal
 
 
 class FocalProblem(NamedTuple):
@@ -125,6 +125,8 @@ class Softened(NamedTuple):
 
     def hessian(self) -> Array:
         """Row k of the symmetric matrix is the product with the unit vector k."""
+        if self.entries.target.dtype.kind == "i" and not self.entries.spread:
+            return self._hessian_of_one_class()
         p, q = self.p[..., None, :], self.q
         change = -self.p[..., :, None] + np.zeros_like(
             p
@@ -135,6 +137,23 @@ class Softened(NamedTuple):
         total = _sum(self.entries.call(1, 0))[..., None]
         whole = _pull(da, np.broadcast_to(p, da.shape), np.broadcast_to(q[..., None, :], da.shape))
         return self._back(whole - p * change * total)
+
+    def _hessian_of_one_class(self) -> Array:
+        """b d d^T - a (diag(p) - p p^T): of the target t alone a = phi' and b = phi'', d = e_t - p.
+
+        Where neither row nor column is t it is p p^T (a + b), which has fewer roundings.
+        """
+        p, q = self.p, self.q
+        at = self.entries.target[..., None] == np.arange(p.shape[-1])
+        with np.errstate(invalid="ignore"):
+            a, b = _sum(self.entries.call(1, 0)), _sum(self._curvature())
+        of_target = _sum(np.where(at, b * q - a * p, 0.0))
+        rows = p[..., :, None] * p[..., None, :] * (a + b)[..., None]
+        beside = -p * of_target
+        result = np.where(at[..., :, None], beside[..., None, :], rows)
+        result = np.where(at[..., None, :], beside[..., :, None], result)
+        diagonal(result)[...] = np.where(at, q * (b * q - a * p), p * (b * p - a * q))
+        return self._back(result)
 
     def grad_target(self) -> Array:
         """Of the entries."""
