@@ -146,7 +146,6 @@ struct Scratch {
                     sizeof(T));
   }
   static constexpr std::size_t work(long classes) {
-    // Of long rows as well: 17 blocks, room for the exponentials of a row of up to 256 KB.
     std::size_t row =
         static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
     return round_up((bundle_rows + 1) * row + 8 * bundle_rows * tiny_classes);
