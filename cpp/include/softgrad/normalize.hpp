@@ -6,7 +6,9 @@
 //   33 to 4096       apart          tiles of sixteen rows with the row algorithm's sums
 //   more, to 2 MB    contiguous     blocks of 4096, exponentials in the output
 //   more             contiguous     two passes over blocks of 4096
-//   more             apart          packed into scratch, a few rows at a time
+//   more             apart          packed into scratch, a few rows at a time; from 32768 classes
+//   on
+//                                   shared_row.hpp packs block by block instead
 // A temperature other than 1 takes the careful exponentials at every size.
 #pragma once
 
