@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -174,6 +175,7 @@ class _Session:
         self.ignore_index = ignore_index
         self.time_limit = time_limit
         self.overtime = False
+        self.works: tuple[str, ...] = ()  # the frameworks in which it has worked
         self.failures: dict[str, list[tuple[Convention, Outcome]]] = {}
 
     def run(self) -> Report:
@@ -184,11 +186,14 @@ class _Session:
                 break
             if best is not None and self._settled(*best[1:]) and not self._named(kind):
                 break  # what the name says has explained it
-            reading = self.best_reading(kind)
-            if reading is None:
-                continue
             # Earlier kinds are likelier by their name, which breaks ties.
             strange = any(map(self._named, kinds)) and not self._named(kind)
+            if strange and kind.binary:
+                continue  # without a word for it nobody asks a yes/no question
+            enough = math.inf if best is None else best[0] - 0.05 * place - strange
+            reading = self.best_reading(kind, enough)
+            if reading is None:
+                continue
             partly = self._leaves_out(kind, reading)
             strange = strange or (kind.binary and not self._named(kind))
             rank = reading.cost + 0.05 * place + strange + 1.5 * partly
@@ -221,8 +226,11 @@ class _Session:
     def _named(self, kind: Kind) -> bool:
         return kind in kinds_of_name(self.subject.name) or bool(self.subject.two_phases)
 
-    def best_reading(self, kind: Kind) -> Reading | None:
-        """The cheapest explanation over all conventions in which the function works."""
+    def best_reading(self, kind: Kind, enough: float = math.inf) -> Reading | None:
+        """The cheapest explanation over all conventions in which the function works.
+
+        None if there is none that costs less than ``enough``.
+        """
         best: Reading | None = None
         worked: set[tuple[Any, ...]] = set()
         readings: list[Reading] = []
@@ -235,8 +243,10 @@ class _Session:
         if self.takes is not None:
             ways = [replace(c, cost=0.0 if c.layout in ("NC", "N") else c.cost) for c in ways]
         for way in sorted(ways, key=lambda c: c.cost):
-            if best is not None and way.cost >= best.cost:
+            if way.cost >= (enough if best is None else min(enough, best.cost)):
                 break
+            if self.works and way.framework not in self.works:
+                continue  # one that takes these arrays takes no others
             if way.nested and any(r.convention.layout == "NC" for r in readings):
                 continue  # only for functions that insist on more axes
             # Lists behave otherwise than arrays: a slice of a list is a copy.
@@ -258,6 +268,8 @@ class _Session:
                     return best
                 continue
             worked.add(form)
+            plain = ("numpy", "list")
+            self.works = plain if way.framework in plain else (way.framework,)
             fit(kind, reading, self.squared)
             readings.append(reading)
             if not reading.explained:

@@ -163,9 +163,10 @@ def observe(
     return Observation(probe, parts, outcome)
 
 
-def _recalled(
+def recalled(
     subject: Subject, kind: Kind, convention: Convention, probe: Probe, time_limit: float
 ) -> Observation:
+    """The same, without calling again for what has been asked before."""
     key = call_key(convention, probe)
     if key not in subject.calls:
         subject.calls[key] = call(subject.function, convention, probe, None, time_limit)
@@ -187,7 +188,7 @@ def read(
         inputs = probes_of(kind, square, heated)
         observations = []
         for probe in inputs:
-            seen = _recalled(subject, kind, convention, probe, time_limit)
+            seen = recalled(subject, kind, convention, probe, time_limit)
             if not seen.parts:
                 break
             observations.append(seen)

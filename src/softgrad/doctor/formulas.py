@@ -185,7 +185,13 @@ def _yes_no(v: View) -> Array:
 
 
 def _per_class_loss(v: View) -> Array:
-    return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
+    """Without the logarithm of a rounded 0, where the probabilities are the right ones."""
+    if v.stage != "right" or v.convention.takes != "logits":
+        return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
+    own = np.eye(v.z.shape[1], dtype=np.bool_)
+    others = np.where(own, -np.inf, v.z[:, None, :])  # for each class the logits of all others
+    log_not_p = np.asarray(sg.logsumexp(others) - sg.logsumexp(v.z)[:, None])
+    return np.asarray(-(v.y * v.log_p + (1 - v.y) * log_not_p).sum(axis=1))
 
 
 _ROWS: dict[str, list[Form]] = {
