@@ -54,9 +54,7 @@ class Examination:
 
     def compare(self, probe: Probe) -> Iterator[tuple[str, Array, Array | Exception]]:
         """Each part of the result at a probe beside what the fitted formula predicts."""
-        seen = recalled(
-            self.subject, self.kind, self.reading.convention, probe, self.time_limit
-        )
+        seen = recalled(self.subject, self.kind, self.reading.convention, probe, self.time_limit)
         for part, fit in self.reading.fits.items():
             if fit is None:
                 continue

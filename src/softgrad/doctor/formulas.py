@@ -115,7 +115,7 @@ class View:
             return self.probe.y.astype(np.float64)
         classes = self.probe.x.shape[1]
         index = (self.probe.y - 1) % classes if self.shifted_labels else self.probe.y
-        return np.eye(classes)[index]
+        return _smoothed(np.eye(classes)[index], self.convention)
 
     @property
     def g(self) -> Array:
@@ -132,6 +132,15 @@ class View:
         p = self.p
         axis = {"whole batch": None, "other axis": 0}.get(self.stage, -1)
         return np.asarray(p * (v - np.sum(p * v, axis=axis, keepdims=True)))
+
+
+def _smoothed(y: Array, convention: Convention) -> Array:
+    """One-hot rows with a share of the label spread over the classes."""
+    s, classes = convention.smoothing, y.shape[1]
+    if s == 0.0 or classes == 1:
+        return y
+    spread = (1 - y) / (classes - 1) if convention.smoothed_over == "others" else 1 / classes
+    return np.asarray((1 - s) * y + s * spread)
 
 
 @dataclass(frozen=True)
@@ -185,13 +194,7 @@ def _yes_no(v: View) -> Array:
 
 
 def _per_class_loss(v: View) -> Array:
-    """Without the logarithm of a rounded 0, where the probabilities are the right ones."""
-    if v.stage != "right" or v.convention.takes != "logits":
-        return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
-    own = np.eye(v.z.shape[1], dtype=np.bool_)
-    others = np.where(own, -np.inf, v.z[:, None, :])  # for each class the logits of all others
-    log_not_p = np.asarray(sg.logsumexp(others) - sg.logsumexp(v.z)[:, None])
-    return np.asarray(-(v.y * v.log_p + (1 - v.y) * log_not_p).sum(axis=1))
+    return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
 
 
 _ROWS: dict[str, list[Form]] = {
