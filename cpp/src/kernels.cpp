@@ -22,7 +22,10 @@ static constexpr Kernels<T> kernels() {
           needs_care<T>,          emit<T>,          logsumexp_of_row<T>,
           at_target<T>,           block_mean<T>,    join_means<T>,
           write_product_block<T>, logit_moments<T>, join_moments<T>,
-          logit_write<T>};
+          logit_write<T>,         block_totals<T>,  join_totals<T>,
+          write_log_product<T>,   block_dot<T>,     dense_sums<T>,
+          join_dense<T>,          dense_write<T>,   pack_block<T>,
+          unpack_block<T>};
 }
 
 const KernelTable& table() {

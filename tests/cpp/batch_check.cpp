@@ -16,6 +16,18 @@ Array<const T> as_const(const Array<T>& a) {
   return {a.data, a.layout};
 }
 
+// The mean over rows with weights for the classes, and its gradient.
+template <class T>
+void probability_targets(const Array<const T>& x, const Array<const T>& target, const Array<T>& out,
+                         double* total) {
+  Exactly<double> weight{std::size_t(x.layout.classes)};
+  for (std::size_t c = 0; c < weight.size(); c++) weight[c] = double(c % 3);
+  softgrad::CrossEntropy<T> loss{};
+  loss.x = x, loss.target = &target, loss.total = total, loss.grad = &out;
+  loss.class_weight = weight.data();
+  if (!loss.run()) fail("probabilities refused", 0, 1);
+}
+
 // The bits of all results for logits of shape (rows, classes) seen along `axis`.
 template <class T>
 std::vector<T> results(long rows, long classes, int axis, int threads) {
@@ -51,7 +63,12 @@ std::vector<T> results(long rows, long classes, int axis, int threads) {
   keep();
   softgrad::dot(as_const(out), cotangent, each.data());
   all.insert(all.end(), each.data(), each.data() + rows);
-  softgrad::product(softgrad::Product::softmax_vjp, as_const(out), cotangent, out, 2.0);
+  Exactly<T> p(n);
+  const Array<T> probability = {p.data(), layout};
+  std::memcpy(p.data(), y.data(), n * sizeof(T));
+  softgrad::product(softgrad::Product::log_softmax_vjp, as_const(probability), cotangent, out, 2.0);
+  keep();
+  softgrad::product(softgrad::Product::softmax_vjp, as_const(probability), cotangent, out, 2.0);
   keep();
   for (const double temperature : {1.0, 0.7}) {
     softgrad::product_of_logits(logits, cotangent, out, temperature);
@@ -70,6 +87,9 @@ std::vector<T> results(long rows, long classes, int axis, int threads) {
   if (!loss.run()) fail("smoothed cross entropy refused", 0, 1);
   keep();
   all.insert(all.end(), each.data(), each.data() + rows);
+  probability_targets(logits, as_const(probability), out, &total);
+  keep();
+  all.push_back(T(total));
   target[std::size_t(rows - 1)] = classes;
   if (loss.run()) fail("label out of range accepted", 1, 0);
   softgrad::set_num_threads(0);
@@ -95,8 +115,8 @@ void check_batch(long rows, long classes) {
 }  // namespace
 
 void check_batches() {
-  const long shapes[][2] = {{1, 1},     {3, 5},     {9000, 3}, {2500, 33},
-                            {70, 1000}, {17, 4097}, {1, 40001}};
+  const long shapes[][2] = {{1, 1},     {3, 5},     {9000, 3},  {2500, 33},
+                            {70, 1000}, {17, 4097}, {1, 40001}, {19, 33001}};
   for (const auto& shape : shapes) {
     check_batch<float>(shape[0], shape[1]);
     check_batch<double>(shape[0], shape[1]);

@@ -199,10 +199,26 @@ struct Kernel {
       k.cross_entropy_dense(x.as_const(), &rows_of_target, nullptr, how, factor.data(), hi.data(),
                             lo.data(), &y.rows(), classes, temperature, scratch.data());
       check_loss("soft", nullptr, &soft, how, factor, hi, lo);
-      if (!k.target_mass(rows_of_target, how, hi.data(), classes)) fail("mass refused", 0, 1);
+      check_mass(soft, how);
       soft.at(rows - 1, classes - 1) = T(-1);
-      if (k.target_mass(rows_of_target, how, hi.data(), classes)) fail("mass accepted", 1, 0);
+      const auto last = soft.as_const();
+      if (k.target_mass(last.row[rows - 1], last.stride, classes, how, hi.data(), lo.data()))
+        fail("mass accepted", 1, 0);
       soft.at(rows - 1, classes - 1) = T(0);
+    }
+  }
+
+  void check_mass(const Bundle<T>& soft, const softgrad::DenseTarget& how) {
+    const auto target = soft.as_const();
+    for (long i = 0; i < rows; i++) {
+      double hi, lo;
+      if (!k.target_mass(target.row[i], target.stride, classes, how, &hi, &lo))
+        fail("mass refused", 0, 1);
+      Real mass = 0;
+      for (long j = 0; j < classes; j++)
+        mass += (how.keep * Real(soft.at(i, j)) + how.spread) *
+                (how.class_weight ? how.class_weight[j] : 1);
+      close<double>("mass", Real(hi) + lo, mass, mass, 2);
     }
   }
 

@@ -227,3 +227,47 @@ def test_what_could_read_outside_is_refused(rng):
         rows(csr.data, (*good, 3, None, None)).loss_and_grad(
             np.zeros((4, 3)), np.zeros((4, 3)), None, True
         )
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_samples_of_each_output_stand_for_its_curvature(rng, kept):
+    N, D, K = 4000, 5, 3
+    X = rng.normal(size=(N, D)) * [1, 1, 1, 30, 0.1] + [0, 5, 0, 0, 1]
+    y = rng.integers(0, K, N)
+    s = rng.random(N)
+    s[:1000] = 0.0
+    rows = MemoryRows(X, y, K, sample_weight=s, centre=True)
+    w = rng.normal(size=(D + 1, K)) * 3  # confident: a class bends in few rows
+    probabilities = np.empty((N, K), np.float32)
+    rows.loss_and_grad(w, np.zeros_like(w), probabilities)
+    x = (X - rows.mean) / rows.scale
+    p = probabilities.astype(float)
+    q = p * (1 - p) * s[:, None]
+    exact = np.einsum("ik,id,ie->kde", q, x, x)
+    found, drawn = np.zeros_like(exact), []
+    repeats = 40
+    for _ in range(repeats):
+        samples = rows.class_samples(300, w, probabilities if kept else None, rng)
+        for k in range(K):
+            xk, qk = samples(k)
+            assert xk.dtype == np.float32
+            drawn.append(np.count_nonzero(qk))
+            found[k] += np.einsum("i,id,ie->de", qk, xk.astype(float), xk.astype(float))
+    found /= repeats
+    scale = np.sqrt(np.einsum("kdd,kee->kde", exact, exact))
+    assert (np.abs(found - exact) < 0.1 * scale).all()
+    assert 100 < np.mean(drawn) < 400
+
+
+def test_rough_values_of_a_path_are_close_and_the_function_itself_is_exact(rng):
+    X, y = rng.normal(size=(3000, 20)), rng.integers(0, 5, 3000)
+    objective = sg.SoftmaxRegression(C=10.0).objective(X, y)
+    x = rng.normal(size=objective.start().shape)
+    exact, _ = objective.value_and_grad(x)
+    shift = 99.0 * objective._penalty(x)
+    objective.strengthen(100.0)
+    rough, _ = objective.value_and_grad(x)
+    assert rough != exact + shift
+    assert rough == pytest.approx(exact + shift, rel=1e-6)
+    objective.strengthen(1.0)
+    assert objective.value_and_grad(x)[0] == exact

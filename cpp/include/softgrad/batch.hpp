@@ -1,7 +1,7 @@
 // Kernels over whole arrays of any layout.
 #pragma once
 
-#include "shared_row.hpp"
+#include "shared_products.hpp"
 
 namespace softgrad {
 
@@ -11,10 +11,10 @@ void normalize(Output output, const Array<const T>& x, const Array<T>& y, double
   if (a.classes == 0) return;
   const bool stream = worth_streaming<T>(b) && static_cast<const T*>(y.data) != x.data;
   if (worth_splitting(a, b)) {
-    for (long r = 0; r < a.rows; r++)
-      SharedRow<T>(x.data + a.offset(r), a.classes, temperature, output == Output::log_probability)
-          .emit(output, y.data + b.offset(r), 1.0, stream);
-    return;
+    const auto rows = [&](long r, long n) {
+      shared_normalize(output, x.rows(r, n), y.rows(r, n), a.classes, temperature, stream);
+    };
+    return for_long_rows(rows, a, b);
   }
   const bool strided = a.class_stride != 1 || b.class_stride != 1;
   const auto kernel = kernels_for<T>().normalize;
@@ -32,20 +32,16 @@ template <class T>
 void logsumexp(const Array<const T>& x, T* result) {
   const Layout& a = x.layout;
   const Kernels<T>& k = kernels_for<T>();
-  const bool strided = a.class_stride != 1, split = worth_splitting(a);
   const auto bundle = [&](long r, long n, T* scratch) {
     T* to[wide_rows];
     for (long i = 0; i < n; i++) to[i] = result + r + i;
-    k.logsumexp(x.rows(r, n), to, a.classes, scratch);
-  };
-  if (!split) return for_bundles<T>(a.rows, a.classes, strided, worth_tiling(a), bundle);
-  for (long r = 0; r < a.rows; r++) {
-    const SharedRow<T> row(x.data + a.offset(r), a.classes, 1.0, true);
-    if (row.special())
-      bundle(r, 1, scratch_for<T>(a.classes, strided));
+    if (scratch)
+      k.logsumexp(x.rows(r, n), to, a.classes, scratch);
     else
-      result[r] = k.logsumexp_of(row.logarithm());
-  }
+      shared_logsumexp(x.rows(r, n), to, a.classes);
+  };
+  if (worth_splitting(a)) return for_long_rows([&](long r, long n) { bundle(r, n, nullptr); }, a);
+  for_bundles<T>(a.rows, a.classes, a.class_stride != 1, worth_tiling(a), bundle);
 }
 
 template <class T>
@@ -53,14 +49,13 @@ void product(Product kind, const Array<const T>& p, const Array<const T>& g, con
              double scale) {
   const Layout& a = p.layout;
   if (a.classes == 0) return;
-  const bool strided =
-      a.class_stride != 1 || g.layout.class_stride != 1 || y.layout.class_stride != 1;
+  const bool strided = !are_contiguous(a, g.layout, y.layout);
   const bool stream = worth_streaming<T>(y.layout) && y.data != p.data && y.data != g.data;
-  if (kind != Product::log_softmax_vjp && worth_splitting(a, g.layout, y.layout)) {
-    for (long r = 0; r < a.rows; r++)
-      shared_product(kind, p.data + a.offset(r), g.data + g.layout.offset(r),
-                     y.data + y.layout.offset(r), a.classes, scale, stream);
-    return;
+  if (worth_splitting(a, g.layout, y.layout)) {
+    const auto rows = [&](long r, long n) {
+      shared_product(kind, p.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, scale, stream);
+    };
+    return for_long_rows(rows, a, g.layout, y.layout);
   }
   const auto kernel = kernels_for<T>().product;
   const bool tiled = kind != Product::log_softmax_vjp && worth_tiling(a, g.layout, y.layout);
@@ -83,22 +78,31 @@ void product_of_logits(const Array<const T>& x, const Array<const T>& g, const A
   };
   if (!worth_splitting(a, g.layout, y.layout))
     return for_bundles<T>(a.rows, a.classes, true, false, bundle);
-  for (long r = 0; r < a.rows; r++)
-    if (!shared_product_of_logits(x.data + a.offset(r), g.data + g.layout.offset(r),
-                                  y.data + y.layout.offset(r), a.classes, temperature))
-      bundle(r, 1, scratch_for<T>(a.classes, true));
+  const auto rows = [&](long r, long n) {
+    bool left[bundle_rows];
+    shared_product_of_logits(x.rows(r, n), g.rows(r, n), y.rows(r, n), a.classes, temperature,
+                             left);
+    for (long i = 0; i < n; i++)
+      if (left[i]) bundle(r + i, 1, scratch_for<T>(a.classes, true));
+  };
+  for_long_rows(rows, a, g.layout, y.layout);
 }
 
 template <class T>
 void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   const Layout& a = p.layout;
-  const bool strided = a.class_stride != 1 || g.layout.class_stride != 1;
   const auto kernel = kernels_for<T>().dot;
-  for_bundles<T>(a.rows, a.classes, strided, false, [&](long r, long n, T* scratch) {
+  const auto bundle = [&](long r, long n, T* scratch) {
     T* to[bundle_rows];
     for (long i = 0; i < n; i++) to[i] = result + r + i;
-    kernel(p.rows(r, n), g.rows(r, n), to, a.classes, scratch);
-  });
+    if (scratch)
+      kernel(p.rows(r, n), g.rows(r, n), to, a.classes, scratch);
+    else
+      shared_dot(p.rows(r, n), g.rows(r, n), to, a.classes);
+  };
+  if (worth_splitting(a, g.layout))
+    return for_long_rows([&](long r, long n) { bundle(r, n, nullptr); }, a, g.layout);
+  for_bundles<T>(a.rows, a.classes, !are_contiguous(a, g.layout), false, bundle);
 }
 
 }  // namespace softgrad

@@ -194,7 +194,7 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
   const long group = kept || !y ? group_size : 1;  // long rows one by one, while they are in cache
   for (long i0 = 0; i0 < x.count; i0 += group) {
     const long k1 = x.count - i0 < group ? x.count - i0 : group;
-    T* e = nullptr;  // the exponentials of a long row, if kept
+    bool in_output = false;
     BlockSum sum[group_size];
     RowSum row[group_size], log_row[group_size];
     double slope[group_size] = {};
@@ -216,18 +216,18 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
         if (lacks_digits<T>(row[k]))
           log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
       } else {
-        if (!tempered) e = keep_at(from, y->row[i], classes, stream, at.work);
+        in_output = !tempered && worth_keeping<T>(from, y->row[i], classes);
         if (tempered)
           row[k] =
               careful_row_sum(from, classes, double(max_of(from, classes)), temperature, at.sums);
-        else if (e)
-          row[k] = fast_row_sum<true>(from, classes, true, at.sums, e);
+        else if (in_output)
+          row[k] = fast_row_sum<true>(from, classes, true, at.sums, y->row[i]);
         else
           row[k] = fast_row_sum(from, classes, true, at.sums);
         log_row[k] = row[k];
         if (!tempered && lacks_digits<T>(row[k])) {
           log_row[k] = careful_row_sum(from, classes, row[k].max, 1.0, at.sums);
-          e = nullptr;  // the sums of its blocks are gone
+          in_output = false;  // the sums of its blocks are gone
         }
       }
       double hi, lo;
@@ -247,8 +247,8 @@ SOFTGRAD_INLINE void cross_entropy_rows(const Rows<const T>& x, const std::int64
       } else if (kept) {
         rows.write(k, to, scale_of(row[k], factor[i]),
                    {row_ahead(x, i + 2 * group_size, classes), t, T(slope[k])});
-      } else if (e) {
-        emit_kept(x.row[i], e, to, classes, row[k], at.sums, factor[i], stream);
+      } else if (in_output) {
+        emit_kept(x.row[i], to, classes, row[k], at.sums, factor[i]);
         to[t] = T(slope[k]);
       } else {
         emit_along(Output::probability, x.row[i], to, classes, row[k], temperature, factor[i],

@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "shared_row.hpp"
+#include "shared_cross_entropy.hpp"
 
 namespace softgrad {
 
@@ -47,6 +47,10 @@ bool CrossEntropy<T>::run() const {
     for (long c = 0; c < classes; c++)
       spread_mass += how.spread * (class_weight ? class_weight[c] : 1.0);
 
+  // Every array of rows; what there is none of is like the logits.
+  const Layout &b = grad ? grad->layout : a, &c = target ? target->layout : a;
+  const bool split = worth_splitting(a, b, c);
+
   // First the targets: are they acceptable, and what is the mean to be divided by?
   std::atomic<bool> acceptable{true};
   const bool weighed = reduction == Reduction::mean;
@@ -68,13 +72,12 @@ bool CrossEntropy<T>::run() const {
     if (weighed) divisor = double(taking_part.load());
   } else {
     std::vector<RowTotal> weights(weighed ? static_cast<std::size_t>(groups) : 0);
-    each_piece(groups, double(rows) * (target ? double(classes) : 1.0), [&](long g) {
+    const auto weigh = [&](long g) {
       const long end = (g + 1) * group < rows ? (g + 1) * group : rows;
       for (long r = g * group; r < end; r++) {
         double mass = 1.0;
         if (target) {
-          Rows<const T> row = target->rows(r, 1);
-          if (!k.target_mass(row, how, &mass, classes)) acceptable.store(false);
+          if (!mass_of_row(target->rows(r, 1), how, classes, &mass)) acceptable.store(false);
           if (!class_weight) mass = 1.0;
         } else {
           const std::int64_t t = index[r];
@@ -89,22 +92,22 @@ bool CrossEntropy<T>::run() const {
         const double zero = 0;
         if (weighed) weights[static_cast<std::size_t>(g)].add(r, 1, &mass, &zero);
       }
-    });
+    };
+    if (target && split)  // threads share the blocks of each row
+      for (long g = 0; g < groups; g++) weigh(g);
+    else
+      each_piece(groups, double(rows) * (target ? double(classes) : 1.0), weigh);
     if (weighed) divisor = total_of(weights);
   }
   if (!acceptable.load()) return false;
   const bool nothing = divisor == 0;
   const double scale = nothing ? 0.0 : grad_scale / (divisor * temperature);
 
-  const bool strided = a.class_stride != 1 || (grad && grad->layout.class_stride != 1) ||
-                       (target && target->layout.class_stride != 1);
   const bool stream = grad && worth_streaming<T>(grad->layout) && grad->data != x.data;
   const bool want_loss = losses || total;
   const bool plain = !row_weight && !class_weight && !ignores;
   std::vector<RowTotal> sums(total ? static_cast<std::size_t>(groups) : 0);
-  const bool tiled =
-      !dense && temperature == 1.0 && (grad ? worth_tiling(a, grad->layout) : worth_tiling(a));
-  const bool split = !dense && (grad ? worth_splitting(a, grad->layout) : worth_splitting(a));
+  const bool tiled = !dense && temperature == 1.0 && worth_tiling(a, b);
   const auto bundle = [&](long r, long n, T* scratch) {
     double weight[wide_rows], factor[wide_rows], hi[wide_rows], lo[wide_rows];
     std::int64_t at[wide_rows];
@@ -120,18 +123,23 @@ bool CrossEntropy<T>::run() const {
       }
     Rows<T> out;
     if (grad) out = grad->rows(r, n);
+    const Rows<T>* const outs = grad ? &out : nullptr;
+    double *const his = want_loss ? hi : nullptr, *const los = want_loss ? lo : nullptr;
     if (dense) {
       Rows<const T> wanted;
       if (target) wanted = target->rows(r, n);
-      k.cross_entropy_dense(x.rows(r, n), target ? &wanted : nullptr, at, how, factor,
-                            want_loss ? hi : nullptr, want_loss ? lo : nullptr,
-                            grad ? &out : nullptr, classes, temperature, scratch);
-    } else if (!split || at[0] < 0 ||
-               !shared_cross_entropy(x.data + a.offset(r), at[0], factor[0],
-                                     want_loss ? hi : nullptr, want_loss ? lo : nullptr,
-                                     grad ? out.row[0] : nullptr, classes, temperature, stream)) {
-      k.cross_entropy(x.rows(r, n), at, factor, want_loss ? hi : nullptr, want_loss ? lo : nullptr,
-                      grad ? &out : nullptr, classes, temperature, stream, scratch);
+      const Rows<const T>* const wanted_rows = target ? &wanted : nullptr;
+      if (split)
+        shared_cross_entropy_dense(x.rows(r, n), wanted_rows, at, how, factor, his, los, outs,
+                                   classes, temperature);
+      else
+        k.cross_entropy_dense(x.rows(r, n), wanted_rows, at, how, factor, his, los, outs, classes,
+                              temperature, scratch);
+    } else if (split) {
+      shared_cross_entropy(x.rows(r, n), at, factor, his, los, outs, classes, temperature, stream);
+    } else {
+      k.cross_entropy(x.rows(r, n), at, factor, his, los, outs, classes, temperature, stream,
+                      scratch);
     }
     if (!plain)
       for (long i = 0; i < n; i++) {
@@ -155,9 +163,9 @@ bool CrossEntropy<T>::run() const {
     }
   };
   if (split)
-    for (long r = 0; r < rows; r++) bundle(r, 1, scratch_for<T>(classes, strided));
+    for_long_rows([&](long r, long n) { bundle(r, n, nullptr); }, a, b, c);
   else
-    for_bundles<T>(rows, classes, strided, tiled, bundle);
+    for_bundles<T>(rows, classes, !are_contiguous(a, b, c), tiled, bundle);
   if (total) *total = nothing ? 0.0 : total_of(sums) / divisor;
   return true;
 }

@@ -27,6 +27,8 @@ constexpr long tiny_classes = 32;  // up to here a lane holds a row
 constexpr long block_classes =
     4096;  // a row is summed block by block; threads split a row only here
 
+constexpr long packed_block = block_classes + 16;  // room for a block of a packed row
+
 template <class T>
 struct Rows {
   T* row[wide_rows];
@@ -59,6 +61,16 @@ struct BlockMean {
 struct RowMean {
   double reference, mean, mean_low, max;
 };
+// The same for log_softmax_vjp: sums of g and of p, perhaps without the largest p's class.
+struct BlockTotals {
+  double total, total_low, mass, mass_low;
+  double max;  // largest p
+};
+struct LogProductRow {
+  double sum;     // of all g
+  double at_top;  // what the class left out gets
+  double max;
+};
 // The same for a product from logits: sums over one block of exponentials e relative to the row's
 // maximum, and of e (g - reference); and what they say of the whole row.
 struct LogitMoments {
@@ -81,6 +93,26 @@ struct DenseTarget {
   double keep_low = 0, spread_low = 0;  // what rounding took from them
 };
 
+// Sums of one block of such a row: of y' without the class of the maximum, and what the loss is
+// made of, of w y (-log p) and w (-log p).
+struct DenseSums {
+  double mass_hi, mass_lo, hits_hi, hits_lo, spread_hi, spread_lo;
+};
+// Where its special classes are found.
+template <class T>
+struct DensePlace {
+  const T *x, *target;  // target: null if there is an index
+  std::ptrdiff_t stride, target_stride;
+  std::int64_t index;
+  long top;  // class of the maximum
+};
+struct DenseRow {
+  double loss_hi, loss_lo;
+  double mass;                    // sum y'
+  bool at_top, at_index;          // whether these classes have a slope of their own:
+  double top_slope, index_slope;  // times the factor
+};
+
 template <class T>
 struct Kernels {
   // y = softmax(x / T) or log softmax(x / T).
@@ -100,9 +132,9 @@ struct Kernels {
                               const std::int64_t* index, const DenseTarget& how,
                               const double* factor, double* loss_hi, double* loss_lo,
                               const Rows<T>* y, long classes, double temperature, T* scratch);
-  // sum y' of every row; false if a probability is negative or not finite.
-  bool (*target_mass)(const Rows<const T>& target, const DenseTarget& how, double* mass,
-                      long classes);
+  // sum y' over one block of a row; false if a probability is negative or not finite.
+  bool (*target_mass)(const T* target, std::ptrdiff_t stride, long n, const DenseTarget& how,
+                      double* hi, double* lo);
   // softmax_vjp: scale p (g - p.g); center: scale (g - p.g); log_softmax_vjp: scale (g - p sum g).
   void (*product)(Product, const Rows<const T>& p, const Rows<const T>& g, const Rows<T>& y,
                   long classes, double scale, bool stream, T* scratch);
@@ -113,7 +145,8 @@ struct Kernels {
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
 
-  // Pieces of one long row, for threads that share it.
+  // Pieces of one long row, for threads that share it. Where `how` is said of a block, its weights
+  // are those of the block's classes.
   void (*block_sum)(const T* x, long n, BlockSum* sum);
   void (*careful_block_sum)(const T* x, long n, double max, double temperature, BlockSum* sum);
   void (*block_max)(const T* x, long n, BlockSum* sum);
@@ -134,6 +167,20 @@ struct Kernels {
   LogitRow (*join_moments)(const LogitMoments*, long blocks, double max, double reference,
                            double temperature);
   void (*logit_write)(const T* x, const T* g, T* y, long n, const LogitRow&);
+  BlockTotals (*block_totals)(const T* p, const T* g, long n, long without);
+  LogProductRow (*join_totals)(const BlockTotals*, long blocks, double g_top);
+  void (*write_log_product)(const T* p, const T* g, T* y, long n, double sum, double scale);
+  BlockMean (*block_dot)(const T* p, const T* g, long n);  // joined by join_means
+  DenseSums (*dense_sums)(const T* x, const T* target, long n, const RowSum&,
+                          const DenseTarget& how, long without, bool loss, double temperature);
+  DenseRow (*join_dense)(const DenseSums*, long blocks, const RowSum&, const DensePlace<T>&,
+                         const DenseTarget& how, double factor, double temperature);
+  void (*dense_write)(const T* x, const T* target, T* y, long n, const RowSum&,
+                      const DenseTarget& how, double mass, double factor, double temperature);
+  // A block of at most sixteen rows whose classes lie apart, copied next to each other and back;
+  // packed_block elements a row.
+  Rows<T> (*pack)(const Rows<const T>& x, long n, T* to);
+  void (*unpack)(const Rows<T>& from, const Rows<T>& y, long n);
 };
 
 // Scratch of a kernel call: block sums of one row, then a working area, then (for classes that lie
@@ -146,7 +193,6 @@ struct Scratch {
                     sizeof(T));
   }
   static constexpr std::size_t work(long classes) {
-    // Of long rows as well: 17 blocks, room for the exponentials of a row of up to 256 KB.
     std::size_t row =
         static_cast<std::size_t>(classes < block_classes ? classes : block_classes) + 64;
     return round_up((bundle_rows + 1) * row + 8 * bundle_rows * tiny_classes);

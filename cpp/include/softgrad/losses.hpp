@@ -145,7 +145,7 @@ bool within(const T* x, long n, T least, T most, bool nan_passes) {
     for (int i = 1; i < registers<T>; i++) bad |= (a.v[i] < low) | (a.v[i] > top);
     if (!nan_passes)
       for (int i = 0; i < registers<T>; i++) bad |= a.v[i] != a.v[i];
-    if (any_lane(bad)) return false;
+    if (any_lane((vi)bad)) return false;  // clang gives comparisons a type that is not vl
   }
   for (; j < n; j++)
     if (x[j] < least || x[j] > most || (!nan_passes && x[j] != x[j])) return false;

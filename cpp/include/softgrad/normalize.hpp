@@ -4,10 +4,11 @@
 //   up to 32         anywhere       sixteen rows in a tile, a lane each, careful exponentials
 //   33 to 4096       contiguous     groups of four rows, exponentials kept in the cache
 //   33 to 4096       apart          tiles of sixteen rows with the row algorithm's sums
-//   more, to 256 KB  contiguous     blocks of 4096, exponentials in the cache if y is large
 //   more, to 2 MB    contiguous     blocks of 4096, exponentials in the output
 //   more             contiguous     two passes over blocks of 4096
-//   more             apart          packed into scratch, a few rows at a time
+//   more             apart          packed into scratch, a few rows at a time; from 32768 classes
+//   on
+//                                   shared_row.hpp packs block by block instead
 // A temperature other than 1 takes the careful exponentials at every size.
 #pragma once
 
@@ -161,10 +162,9 @@ SOFTGRAD_INLINE void normalize_rows(Output output, const Rows<const T>& x, const
     RowSum row[group_size];
     for (long i = 0; i < x.count; i++) {
       const long k = i % group_size, rest = x.count - i;
-      T* const e = long_softmax ? keep_at(x.row[i], y.row[i], classes, stream, at.work) : nullptr;
-      if (e) {
-        const RowSum r = fast_row_sum<true>(x.row[i], classes, false, at.sums, e);
-        emit_kept(x.row[i], e, y.row[i], classes, r, at.sums, 1.0, stream);
+      if (long_softmax && worth_keeping<T>(x.row[i], y.row[i], classes)) {
+        const RowSum r = fast_row_sum<true>(x.row[i], classes, false, at.sums, y.row[i]);
+        emit_kept(x.row[i], y.row[i], classes, r, at.sums, 1.0);
         continue;
       }
       if (long_softmax)

@@ -69,6 +69,16 @@ SOFTGRAD_INLINE Rows<const T> as_const(const Rows<T>& x) {
 }
 
 template <class T>
+Rows<T> pack_block(const Rows<const T>& x, long n, T* to) {
+  static_assert(packed_block >= block_classes + 16);
+  return pack(x, n, to);
+}
+template <class T>
+void unpack_block(const Rows<T>& from, const Rows<T>& y, long n) {
+  unpack(from, y, n);
+}
+
+template <class T>
 struct Regions {
   BlockSum* sums;
   T* work;

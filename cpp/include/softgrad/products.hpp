@@ -12,16 +12,6 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
-// The first class with the value `wanted`; 0 if there is none.
-template <class T>
-SOFTGRAD_INLINE long index_of(const T* p, long n, T wanted) {
-  long j = 0;
-  while (j + 16 <= n && !any_equal(load16(p + j), wanted)) j += 16;
-  for (; j < n; j++)
-    if (p[j] == wanted) return j;
-  return 0;
-}
-
 // Running sums in double (float32) or with rounding errors (float64).
 template <class T>
 SOFTGRAD_INLINE void accumulate_as(Sum16& s, const D16& v) {
@@ -226,42 +216,86 @@ void write_product_block(Product kind, const T* p, const T* g, T* y, long n, con
   write_product_of<T>(kind, p, g, y, n, mean, scale, stream, nullptr, nullptr);
 }
 
-// g - p sum g; at a p_m above 1/2 as q sum g - (sum of the other g), q the sum of the other p.
+// Sums of g and of p over one block, without class `without` if that is not negative.
 template <class T>
-SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long classes, double scale) {
-  const T max = max_of(p, classes);
-  const long top = index_of(p, classes, max);
+BlockTotals block_totals(const T* p, const T* g, long n, long without) {
   Sum16 mass = zero_sum(), total = zero_sum();
+  D16 most = all16(-infinity);
   long at = 0;
-  visit_pair(p, g, classes, [&](D16 u, D16 v) {
-    if (at <= top && top < at + 16) {
+  visit_pair(p, g, n, [&](D16 u, D16 v) {
+    most = max16(u, most);
+    if (at <= without && without < at + 16) {
       alignas(64) double a[lanes], b[lanes];
       store16(a, u), store16(b, v);
-      a[top - at] = 0, b[top - at] = 0;
+      a[without - at] = 0, b[without - at] = 0;
       u = load16(a), v = load16(b);
     }
     accumulate_as<T>(mass, u);
     accumulate_as<T>(total, v);
     at += 16;
   });
-  const DD others = combine_lanes(total);
-  const double q = plain<T>(combine_lanes(mass));
-  const double g_top = double(g[top]);
-  const double sum = plain<T>(add(others, splat(g_top)));
-  const double at_top = (q * sum - others.hi[0]) - others.lo[0];
+  const DD sum = combine_lanes(total), share = combine_lanes(mass);
+  return {sum.hi[0], sum.lo[0], share.hi[0], share.lo[0], max_lanes(most)};
+}
+// Sums of blocks in their order; an infinite or NaN sum has no low part.
+SOFTGRAD_INLINE DD add_block(DD sum, double hi, double lo) {
+  const DD s = add(sum, dd(hi, lo));
+  return finite(s.hi[0]) ? s : dd(sum.hi[0] + hi);
+}
+// `g_top`: that of the class which the blocks were taken without, 0 if there is none.
+template <class T>
+LogProductRow join_totals(const BlockTotals* blocks, long count, double g_top) {
+  DD total = dd(blocks[0].total, blocks[0].total_low),
+     mass = dd(blocks[0].mass, blocks[0].mass_low);
+  double max = blocks[0].max;
+  for (long b = 1; b < count; b++) {
+    total = add_block(total, blocks[b].total, blocks[b].total_low);
+    mass = add_block(mass, blocks[b].mass, blocks[b].mass_low);
+    max = blocks[b].max > max ? blocks[b].max : max;
+  }
+  const double sum = plain<T>(add(total, splat(g_top)));
+  return {sum, (plain<T>(mass) * sum - total.hi[0]) - total.lo[0], max};
+}
+template <class T>
+void write_log_product(const T* p, const T* g, T* y, long n, double sum, double scale) {
   const vd s = splat(-sum), by = splat(scale);
   auto f = [&](D16 u, D16 v) {
     SOFTGRAD_EACH_D v.v[i] = fma(u.v[i], s, v.v[i]) * by;
     return v;
   };
   long j = 0;
-  for (; j + 16 <= classes; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
-  if (j < classes) {
-    const long n = classes - j;
-    const D16 u = to_double(load_head(p + j, n, T(0))), v = to_double(load_head(g + j, n, T(0)));
-    store_head(y + j, to_element<T>(f(u, v)), n);
+  for (; j + 16 <= n; j += 16) store16d(y + j, f(load16d(p + j), load16d(g + j)));
+  if (j < n) {
+    const D16 u = to_double(load_head(p + j, n - j, T(0)));
+    const D16 v = to_double(load_head(g + j, n - j, T(0)));
+    store_head(y + j, to_element<T>(f(u, v)), n - j);
   }
-  if (max > T(0.5)) y[top] = T(at_top * scale);
+}
+// g - p sum g; at a p_m above 1/2 as q sum g - (sum of the other g), q the sum of the other p. Few
+// rows have such a class, and need their sums a second time, without it.
+template <class T>
+SOFTGRAD_INLINE void log_softmax_vjp_row(const T* p, const T* g, T* y, long classes, double scale,
+                                         BlockTotals* totals) {
+  static_assert(sizeof(BlockTotals) <= sizeof(BlockSum));  // whose place they take in the scratch
+  const long blocks = block_count(classes);
+  auto pass = [&](long without, double g_top) {
+    for (long b = 0; b < blocks; b++) {
+      const long from = b * block_classes;
+      totals[b] = block_totals(p + from, g + from, block_length(classes, b), without - from);
+    }
+    return join_totals<T>(totals, blocks, g_top);
+  };
+  LogProductRow row = pass(-1, 0.0);
+  long top = -1;
+  if (row.max > 0.5) {
+    top = index_of(p, classes, T(row.max));
+    row = pass(top, double(g[top]));
+  }
+  for (long b = 0; b < blocks; b++) {
+    const long from = b * block_classes;
+    write_log_product(p + from, g + from, y + from, block_length(classes, b), row.sum, scale);
+  }
+  if (top >= 0) y[top] = T(row.at_top * scale);
 }
 
 // Few classes: a lane per row, classes in order.
@@ -445,7 +479,7 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
   for (long i = 0; i < p.count; i++) {
     const T *u = ps.row[i], *v = gs.row[i];
     if (kind == Product::log_softmax_vjp) {
-      log_softmax_vjp_row(u, v, ys.row[i], classes, scale);
+      log_softmax_vjp_row(u, v, ys.row[i], classes, scale, reinterpret_cast<BlockTotals*>(at.sums));
       continue;
     }
     const RowMean mean = mean_of_row(u, v, classes, reinterpret_cast<BlockMean*>(at.sums));
@@ -455,7 +489,26 @@ void product(Product kind, const Rows<const T>& p, const Rows<const T>& g, const
   if (apart) unpack(ys, y, classes);
 }
 
-// sum p g, in double or with rounding errors.
+// sum p g over one block, in double or with rounding errors.
+template <class T>
+BlockMean block_dot(const T* p, const T* g, long n) {
+  Sum16 sum = zero_sum();
+  visit_pair(p, g, n, [&](D16 u, D16 v) {
+    if constexpr (sizeof(T) == 4) {
+      SOFTGRAD_EACH_D v.v[i] = u.v[i] * v.v[i];
+      sum.hi = add16(sum.hi, v);
+    } else {
+      SOFTGRAD_EACH_D {
+        DD t = two_product(u.v[i], v.v[i]);
+        v.v[i] = t.hi;
+        sum.lo.v[i] += t.lo;
+      }
+      accumulate(sum, v);
+    }
+  });
+  const DD s = combine_lanes(sum);
+  return {s.hi[0], s.lo[0], 0.0};
+}
 template <class T>
 void dot(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
          T* scratch) {
@@ -466,23 +519,15 @@ void dot(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long 
     ps = as_const(pack(p, classes, at.packed[0]));
     gs = as_const(pack(g, classes, at.packed[1]));
   }
+  BlockMean* const sums = reinterpret_cast<BlockMean*>(at.sums);
+  const long blocks = block_count(classes);
   for (long i = 0; i < p.count; i++) {
-    Sum16 sum = zero_sum();
-    visit_pair(ps.row[i], gs.row[i], classes, [&](D16 u, D16 v) {
-      if constexpr (sizeof(T) == 4) {
-        SOFTGRAD_EACH_D v.v[i] = u.v[i] * v.v[i];
-        sum.hi = add16(sum.hi, v);
-      } else {
-        SOFTGRAD_EACH_D {
-          DD t = two_product(u.v[i], v.v[i]);
-          v.v[i] = t.hi;
-          sum.lo.v[i] += t.lo;
-        }
-        accumulate(sum, v);
-      }
-    });
-    DD s = combine_lanes(sum);
-    *result[i] = T(sizeof(T) == 4 ? s.hi[0] : s.hi[0] + s.lo[0]);
+    for (long b = 0; b < blocks; b++) {
+      const long from = b * block_classes;
+      sums[b] = block_dot(ps.row[i] + from, gs.row[i] + from, block_length(classes, b));
+    }
+    const RowMean sum = join_means<T>(sums, blocks, 0.0);
+    *result[i] = T(sum.mean + sum.mean_low);
   }
 }
 

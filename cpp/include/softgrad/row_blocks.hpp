@@ -38,40 +38,36 @@ SOFTGRAD_INLINE RowSum fast_row_sum(const T* x, long classes, bool logarithm, Bl
   return join<T>(sums, blocks, false, logarithm);
 }
 
-// Where the exponentials of a row of more than one block wait to be scaled, which is faster than to
-// compute them again: beside the logits in a second-level cache, from where they are streamed; in
-// the output itself, while logits and output stay in the caches of every thread; null: nowhere.
+// Rows of more than one block whose exponentials wait in the output itself: while logits and output
+// stay in the caches of every thread, that is faster than to compute them again, and faster than to
+// keep them elsewhere and stream them.
 template <class T>
-SOFTGRAD_INLINE T* keep_at(const T* x, T* y, long classes, bool stream, T* work) {
-  const long bytes = classes * long(sizeof(T));
-  if (classes <= block_classes || x == y) return nullptr;
-  if (stream && bytes <= 1L << 18) return work;
-  return bytes <= 1L << 21 ? y : nullptr;
+SOFTGRAD_INLINE bool worth_keeping(const T* x, const T* y, long classes) {
+  return classes > block_classes && classes * long(sizeof(T)) <= 1L << 21 && x != y;
 }
 // Scales them: e of a block is that of the row times a power of two, which goes into the factor.
 // Bits as those of emit: the products are the same numbers, and where an exponential of the row
 // leaves the normal numbers, the result of either is 0 (a factor above 1 could lift it, one below 0
 // give it a sign; both are left to emit). The last block is still closest.
 template <class T>
-SOFTGRAD_INLINE void emit_kept(const T* x, const T* e, T* y, long classes, const RowSum& r,
-                               const BlockSum* sums, double factor, bool stream) {
+SOFTGRAD_INLINE void emit_kept(const T* x, T* y, long classes, const RowSum& r,
+                               const BlockSum* sums, double factor) {
   if (r.special || !(factor > 0 && factor <= 1)) {
-    emit_along<T>(Output::probability, x, y, classes, r, 1.0, factor, stream, {});
+    emit_along<T>(Output::probability, x, y, classes, r, 1.0, factor, false, {});
     return;
   }
   double exponent;
   const FastExp<T> exp = fast_exp<T>(T(r.max), &exponent);
   const Scale whole = scale_of(r, factor);
-  stream = stream && e != y;
   for (long b = block_count(classes) - 1; b >= 0; b--) {
     const long from = b * block_classes, n = block_length(classes, b);
     const double power = __builtin_ldexp(1.0, int(sums[b].exponent - exponent));
     const Scale scale = {whole.hi * power, whole.lo * power};
     const bool same = finite(sums[b].max) && sums[b].offset == double(exp.offset[0]);
     if (same && fits_float(whole.hi) && fits_float(scale.hi))
-      scale_row(e + from, y + from, n, scale, stream);
+      scale_row(y + from, y + from, n, scale, false);
     else
-      exp_scale_row(x + from, y + from, n, exp, whole, stream);
+      exp_scale_row(x + from, y + from, n, exp, whole, false);
   }
 }
 template <class T>

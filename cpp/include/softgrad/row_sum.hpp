@@ -34,6 +34,16 @@ SOFTGRAD_INLINE T max_of(const T* x, long n) {
   return max_lanes(max16(max16(a, b), max16(c, d)));
 }
 
+// The first class with the value `wanted`; 0 if there is none.
+template <class T>
+SOFTGRAD_INLINE long index_of(const T* p, long n, T wanted) {
+  long j = 0;
+  while (j + 16 <= n && !any_equal(load16(p + j), wanted)) j += 16;
+  for (; j < n; j++)
+    if (p[j] == wanted) return j;
+  return 0;
+}
+
 template <class T>
 SOFTGRAD_INLINE bool any_nan(const T* x, long n, std::ptrdiff_t stride) {
   for (long j = 0; j < n; j++)

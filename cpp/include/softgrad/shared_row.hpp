@@ -1,5 +1,7 @@
-// One long contiguous row shared by threads at its class blocks. The blocks and the order in which
-// they are joined are those of the kernels of whole rows, and so are the bits.
+// Long rows taken at their class blocks: by the threads that share one, and wherever classes lie
+// apart, so that no copy of a whole row is needed. The blocks and the order in which they are
+// joined are those of the kernels of whole rows, and so are the bits. The functions here and in
+// shared_products.hpp and shared_cross_entropy.hpp stand in for the kernels of the same name.
 #pragma once
 
 #include <vector>
@@ -9,12 +11,35 @@
 
 namespace softgrad {
 
-// Whether there are fewer rows than threads, and blocks enough in each.
+template <class... L>
+bool are_contiguous(const L&... layouts) {
+  return ((layouts.class_stride == 1) && ...);
+}
+// Whether to take rows at their blocks: with blocks enough in each, where classes lie apart or
+// there are fewer rows than threads.
 template <class... L>
 bool worth_splitting(const Layout& a, const L&... others) {
-  return a.class_stride == 1 && ((others.class_stride == 1) && ...) &&
-         a.classes >= 8 * block_classes && a.rows < get_num_threads();
+  return a.classes >= 8 * block_classes &&
+         (!are_contiguous(a, others...) || a.rows < get_num_threads());
 }
+
+// body(first row, rows) for all rows of such arrays: neighbours together, because they share cache
+// lines. Threads share either the bundles or, if these are too few, the blocks of each.
+template <class F, class... L>
+void for_long_rows(F body, const Layout& a, const L&... others) {
+  const bool together =
+      !are_contiguous(a, others...) && (a.neighbours() || ... || others.neighbours());
+  const long bundle = together ? bundle_rows : 1, bundles = (a.rows + bundle - 1) / bundle;
+  const auto run = [&](long i) {
+    const long rest = a.rows - i * bundle;
+    body(i * bundle, rest < bundle ? rest : bundle);
+  };
+  if (bundles >= get_num_threads())
+    parallel_for(bundles, double(a.rows) * double(a.classes), run);
+  else
+    for (long i = 0; i < bundles; i++) run(i);
+}
+
 inline long blocks_of(long classes) { return (classes + block_classes - 1) / block_classes; }
 
 // body(block, first class, classes) for all blocks of a row.
@@ -30,124 +55,212 @@ void each_block(long classes, F body) {
   });
 }
 
-// The sums of a row of logits. `logarithm`: whether they have to do for logarithms.
+// One block of some rows as the kernels of blocks take it: the rows' own memory, or where classes
+// lie apart copies in the thread's scratch, at most three at a time.
 template <class T>
-class SharedRow {
+class Blocks {
  public:
-  SharedRow(const T* x, long classes, double temperature, bool logarithm)
-      : x_(x),
-        classes_(classes),
-        temperature_(temperature),
-        sums_(static_cast<std::size_t>(blocks_of(classes))) {
-    const Kernels<T>& k = kernels_for<T>();
-    if (temperature == 1.0) {
-      each_block(classes_,
-                 [&](long b, long from, long n) { k.block_sum(x_ + from, n, &sums_[b]); });
-      sum_ = k.join(sums_.data(), blocks(), false, logarithm);
-      log_sum_ = sum_;
-      if (logarithm && k.needs_care(sum_)) log_sum_ = careful(sum_.max);
-    } else {
-      each_block(classes_,
-                 [&](long b, long from, long n) { k.block_max(x_ + from, n, &sums_[b]); });
-      double max = sums_[0].max;
-      for (const BlockSum& s : sums_) max = s.max > max ? s.max : max;
-      sum_ = log_sum_ = careful(max);
-    }
+  Blocks(long from, long classes) : from_(from), classes_(classes) {}
+  Rows<const T> read(const Rows<const T>& x) {
+    const Rows<const T> part = part_of(x);
+    if (x.stride == 1) return part;
+    const Rows<T> packed = kernels_for<T>().pack(part, classes_, room());
+    Rows<const T> r;
+    r.stride = 1, r.count = x.count;
+    for (long i = 0; i < x.count; i++) r.row[i] = packed.row[i];
+    return r;
   }
-  bool special() const { return sum_.special; }
-  const RowSum& logarithm() const { return log_sum_; }
-  void emit(Output output, T* y, double factor, bool stream) const {
-    const RowSum& r = output == Output::log_probability ? log_sum_ : sum_;
-    each_block(classes_, [&](long, long from, long n) {
-      kernels_for<T>().emit(output, x_ + from, y + from, n, r, temperature_, factor, stream);
-    });
+  // Where results go before `write`.
+  Rows<T> place(const Rows<T>& y) {
+    Rows<T> part = part_of(y);
+    if (y.stride == 1) return part;
+    T* to = room();
+    for (long i = 0; i < y.count; i++) part.row[i] = to + i * packed_block;
+    part.stride = 1;
+    return part;
+  }
+  void write(const Rows<T>& results, const Rows<T>& y) {
+    if (y.stride != 1) kernels_for<T>().unpack(results, part_of(y), classes_);
   }
 
  private:
-  long blocks() const { return static_cast<long>(sums_.size()); }
-  RowSum careful(double max) {
-    const Kernels<T>& k = kernels_for<T>();
-    if (max - max != 0) {
-      sums_[0] = {max, 0, 0, 0, 0, 0};
-      return k.join(sums_.data(), 1, true, true);
-    }
-    each_block(classes_, [&](long b, long from, long n) {
-      k.careful_block_sum(x_ + from, n, max, temperature_, &sums_[b]);
-    });
-    return k.join(sums_.data(), blocks(), true, true);
+  template <class U>
+  Rows<U> part_of(const Rows<U>& x) const {
+    Rows<U> r;
+    r.stride = x.stride, r.count = x.count;
+    for (long i = 0; i < x.count; i++) r.row[i] = x.row[i] + from_ * x.stride;
+    return r;
   }
-
-  const T* x_;
-  long classes_;
-  double temperature_;
-  std::vector<BlockSum> sums_;
-  RowSum sum_, log_sum_;
+  T* room() {
+    constexpr long each = bundle_rows * packed_block;
+    if (!scratch_) scratch_ = static_cast<T*>(thread_scratch(3 * each * sizeof(T)));
+    return scratch_ + each * used_++;
+  }
+  long from_, classes_;
+  T* scratch_ = nullptr;
+  long used_ = 0;
 };
 
-// Cross-entropy with a class index, as Kernels::cross_entropy computes it; false, and nothing done,
-// if the row has no finite maximum.
-template <class T>
-bool shared_cross_entropy(const T* x, std::int64_t target, double factor, double* loss_hi,
-                          double* loss_lo, T* y, long classes, double temperature, bool stream) {
-  const SharedRow<T> row(x, classes, temperature, true);
-  if (row.special()) return false;
-  double hi, lo, slope;
-  kernels_for<T>().at_target(row.logarithm(), x[target], temperature, &hi, &lo, &slope);
-  if (loss_hi) *loss_hi = hi, *loss_lo = lo;
-  if (!y) return true;
-  row.emit(Output::probability, y, factor, stream);
-  y[target] = T(slope * factor);
-  return true;
+// f(block, first class, classes, row, pointers) for every row and block of arrays of one shape.
+template <class T, class F, class... X>
+void visit_blocks(long classes, F f, const X&... x) {
+  each_block(classes, [&](long b, long from, long n) {
+    Blocks<T> blocks(from, n);
+    const Rows<const T> rows[] = {blocks.read(x)...};
+    for (long i = 0; i < rows[0].count; i++) {
+      const T* at[sizeof...(x)];
+      for (std::size_t k = 0; k < sizeof...(x); k++) at[k] = rows[k].row[i];
+      f(b, from, n, i, at);
+    }
+  });
 }
-
-// softmax_vjp and center of given probabilities.
-template <class T>
-void shared_product(Product kind, const T* p, const T* g, T* y, long classes, double scale,
-                    bool stream) {
-  const Kernels<T>& k = kernels_for<T>();
-  std::vector<BlockMean> means(static_cast<std::size_t>(blocks_of(classes)));
-  const long blocks = blocks_of(classes);
-  auto pass = [&](bool centred, double reference) {
-    each_block(classes, [&](long b, long from, long n) {
-      means[b] = k.block_mean(p + from, g + from, n, centred, reference);
-    });
-    return k.join_means(means.data(), blocks, reference);
-  };
-  RowMean mean = pass(false, 0.0);
-  if (mean.max > 0.5) {
-    long top = 0;
-    while (double(p[top]) != mean.max) top++;
-    mean = pass(true, double(g[top]));
-  }
+// The same with a place for results, which are written back.
+template <class T, class F, class... X>
+void map_blocks(long classes, const Rows<T>& y, F f, const X&... x) {
   each_block(classes, [&](long, long from, long n) {
-    k.write_product(kind, p + from, g + from, y + from, n, mean, scale, stream);
+    Blocks<T> blocks(from, n);
+    const Rows<const T> rows[] = {blocks.read(x)...};
+    const Rows<T> to = blocks.place(y);
+    for (long i = 0; i < y.count; i++) {
+      const T* at[sizeof...(x)];
+      for (std::size_t k = 0; k < sizeof...(x); k++) at[k] = rows[k].row[i];
+      f(from, n, i, at, to.row[i]);
+    }
+    blocks.write(to, y);
   });
 }
 
-// The product from logits; false, and nothing written, if the row is not for that algorithm.
+// What is known of the blocks of some rows, row by row.
+template <class S>
+class BlockTable {
+ public:
+  BlockTable(long rows, long classes)
+      : blocks_(blocks_of(classes)), all_(static_cast<std::size_t>(rows * blocks_)) {}
+  S* row(long i) { return all_.data() + i * blocks_; }
+  long blocks() const { return blocks_; }
+
+ private:
+  long blocks_;
+  std::vector<S> all_;
+};
+
+// The first class of a row with the value `wanted`, which its block `b` holds.
 template <class T>
-bool shared_product_of_logits(const T* x, const T* g, T* y, long classes, double temperature) {
-  const Kernels<T>& k = kernels_for<T>();
-  const long blocks = blocks_of(classes);
-  std::vector<BlockSum> tops(static_cast<std::size_t>(blocks));
-  each_block(classes, [&](long b, long from, long n) { k.block_max(x + from, n, &tops[b]); });
+long find_in_block(const Rows<const T>& x, long i, long b, double wanted) {
+  long c = b * block_classes;
+  while (double(x.row[i][c * x.stride]) != wanted) c++;
+  return c;
+}
+template <class S>
+long largest_block(const S* sums, long blocks) {
   long at = 0;
   for (long b = 1; b < blocks; b++)
-    if (tops[b].max > tops[at].max) at = b;
-  const double max = tops[at].max;
-  if (max - max != 0) return false;
-  long top = at * block_classes;
-  while (double(x[top]) != max) top++;
-  const double reference = double(g[top]);
-  std::vector<LogitMoments> moments(static_cast<std::size_t>(blocks));
-  each_block(classes, [&](long b, long from, long n) {
-    moments[b] = k.logit_moments(x + from, g + from, n, max, reference, temperature);
-  });
-  const LogitRow row = k.join_moments(moments.data(), blocks, max, reference, temperature);
-  if (!row.usable) return false;
-  each_block(classes,
-             [&](long, long from, long n) { k.logit_write(x + from, g + from, y + from, n, row); });
-  return true;
+    if (sums[b].max > sums[at].max) at = b;
+  return at;
+}
+
+// The sums of rows of logits: for probabilities, for logarithms as well, or careful ones alone.
+enum class Sums { probability, logarithm, careful };
+
+template <class T>
+class SharedRows {
+ public:
+  SharedRows(const Rows<const T>& x, long classes, double temperature, Sums kind)
+      : x_(x), classes_(classes), temperature_(temperature), sums_(x.count, classes) {
+    const Kernels<T>& k = kernels_for<T>();
+    const bool fast = temperature == 1.0 && kind != Sums::careful;
+    visit_blocks<T>(
+        classes,
+        [&](long b, long, long n, long i, const T** at) {
+          fast ? k.block_sum(at[0], n, sums_.row(i) + b) : k.block_max(at[0], n, sums_.row(i) + b);
+        },
+        x_);
+    bool care[bundle_rows], any = false;
+    for (long i = 0; i < x.count; i++) {
+      const BlockSum* s = sums_.row(i);
+      const long top = largest_block(s, sums_.blocks());
+      max_[i] = s[top].max, top_block_[i] = top;
+      care[i] = !fast;
+      if (fast) {
+        sum_[i] = log_sum_[i] = k.join(s, sums_.blocks(), false, kind == Sums::logarithm);
+        care[i] = kind == Sums::logarithm && k.needs_care(sum_[i]);
+        nan_[i] = false;  // what is not NaN has a sum, whatever its maximum
+        for (long b = 0; b < sums_.blocks(); b++) nan_[i] = nan_[i] || s[b].hi != s[b].hi;
+      }
+      any = any || care[i];
+    }
+    if (any) be_careful(care);
+    for (long i = 0; i < x.count; i++)
+      if (!fast) sum_[i] = log_sum_[i];
+  }
+  bool special(long i) const { return sum_[i].special; }
+  const RowSum& logarithm(long i) const { return log_sum_[i]; }
+  double max(long i) const { return max_[i]; }
+  // Of fast sums: whether there is a NaN among the logits.
+  bool any_nan(long i) const { return nan_[i]; }
+  // The first class that is a maximum, of a row that is not special.
+  long top(long i) const { return find_in_block(x_, i, top_block_[i], max_[i]); }
+
+  // A row with skip[i] < 0 becomes 0.
+  void emit(Output output, const Rows<T>& y, const double* factor, bool stream,
+            const std::int64_t* skip = nullptr) const {
+    map_blocks<T>(
+        classes_, y,
+        [&](long, long n, long i, const T** at, T* to) {
+          if (skip && skip[i] < 0)
+            for (long c = 0; c < n; c++) to[c] = T(0);
+          else
+            kernels_for<T>().emit(output, at[0], to, n,
+                                  output == Output::log_probability ? log_sum_[i] : sum_[i],
+                                  temperature_, factor ? factor[i] : 1.0, stream && y.stride == 1);
+        },
+        x_);
+  }
+
+ private:
+  void be_careful(const bool* care) {
+    const Kernels<T>& k = kernels_for<T>();
+    visit_blocks<T>(
+        classes_,
+        [&](long b, long, long n, long i, const T** at) {
+          if (care[i] && max_[i] - max_[i] == 0)
+            k.careful_block_sum(at[0], n, max_[i], temperature_, sums_.row(i) + b);
+        },
+        x_);
+    for (long i = 0; i < x_.count; i++) {
+      if (!care[i]) continue;
+      const bool finite = max_[i] - max_[i] == 0;
+      if (!finite) sums_.row(i)[0] = {max_[i], 0, 0, 0, 0, 0};
+      log_sum_[i] = k.join(sums_.row(i), finite ? sums_.blocks() : 1, true, true);
+    }
+  }
+
+  const Rows<const T> x_;
+  long classes_;
+  double temperature_;
+  BlockTable<BlockSum> sums_;
+  double max_[bundle_rows];
+  long top_block_[bundle_rows];
+  bool nan_[bundle_rows];
+  RowSum sum_[bundle_rows], log_sum_[bundle_rows];
+};
+
+template <class T>
+void shared_normalize(Output output, const Rows<const T>& x, const Rows<T>& y, long classes,
+                      double temperature, bool stream) {
+  const Sums kind = output == Output::log_probability ? Sums::logarithm : Sums::probability;
+  SharedRows<T>(x, classes, temperature, kind).emit(output, y, nullptr, stream);
+}
+
+template <class T>
+void shared_logsumexp(const Rows<const T>& x, T* const* result, long classes) {
+  const SharedRows<T> rows(x, classes, 1.0, Sums::logarithm);
+  for (long i = 0; i < x.count; i++) {
+    if (!rows.special(i))
+      *result[i] = kernels_for<T>().logsumexp_of(rows.logarithm(i));
+    else
+      *result[i] = rows.any_nan(i) ? std::numeric_limits<T>::quiet_NaN() : T(rows.max(i));
+  }
 }
 
 }  // namespace softgrad

@@ -33,7 +33,7 @@ from softgrad.estimators.preconditioners import SOLVERS, choose
 from softgrad.estimators.rows import Float, Rows
 
 _BALL = 10.0  # without a penalty: how much larger than the solution the bound looks
-_EASY = 0.04  # penalty over curvature at which a path starts
+_EASY = 4e-4  # penalty over curvature at which a path starts
 _STAGE = 10.0
 
 
@@ -57,13 +57,15 @@ class Objective:
         self._trial = self._at = self.start()
         self._trial_loss = self._loss = math.inf
         self._spent = 0.0
+        self._rough = False
+        self._product: Float | None = None
         self._no_gradient: Float | None = None
 
     # --- value and derivatives ---------------------------------------------------------------
 
     def value_and_grad(self, x: Float, /) -> tuple[float, Float]:
         grad = np.zeros_like(x)
-        loss = self.rows.loss_and_grad(x, grad, self._trial_kept)
+        loss = self.rows.loss_and_grad(x, grad, self._trial_kept, rough=self._rough)
         self._trial, self._trial_loss = x, loss
         grad /= self.total_weight
         grad[:-1] += self.l2[:, None] * x[:-1]
@@ -84,8 +86,11 @@ class Objective:
         self._kept, self._trial_kept = self._trial_kept, self._kept
 
     def hessian_product(self, v: Float, /) -> Float:
+        """The result is overwritten by the next call: a fresh array of this size is slow."""
+        if self._product is None or self._product.shape != v.shape:
+            self._product = np.empty_like(v)
+        product = self._product
         # The penalty first: the pass adds its sums.
-        product = np.empty_like(v)
         np.multiply(v[:-1], self.l2[:, None] * self.total_weight, out=product[:-1])
         product[-1] = 0.0
         self.rows.hessian_product(v, product, self._kept, self._at)
@@ -182,6 +187,7 @@ class Objective:
 
     def strengthen(self, strength: float, /) -> None:
         self.l2 = self.full_l2 * strength
+        self._rough = strength != 1.0
 
     def true_value(self, value: float, x: Float, /) -> float:
         of_stage = self._penalty(x)

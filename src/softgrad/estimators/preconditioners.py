@@ -8,7 +8,7 @@ for the weights, once the intercept is counted at the centre mu_k, where its own
 sum_i q_ik and nothing couples the two.
 
     FullHessian   all of it, for few parameters: conjugate gradients then end at once
-    ClassBlocks   M_k of a sample of rows, a Cholesky factor for each class
+    ClassBlocks   M_k of rows drawn for class k, a Cholesky factor for each class
     Diagonal      the diagonals of the M_k, of all rows: for CSR, for very many features or classes
 """
 
@@ -23,13 +23,14 @@ import numpy.typing as npt
 from scipy import linalg
 
 from softgrad._threads import get_num_threads
-from softgrad.estimators.rows import Float, Kept, Rows
+from softgrad.estimators.rows import ClassSamples, Float, Kept, Rows
 
 _FULL_PARAMETERS = 150
 _FULL_ROWS = 50_000
 _BLOCK_FEATURES = 2000
 _BLOCK_CLASSES = 100
 _LEAST_SAMPLE = 2000
+_ALL_ROWS = 2000  # so few are not worth a choice
 _SAMPLE_PER_FEATURE = 4
 _STEPS_TO_COME = 4
 _TINY = 1e-14
@@ -114,7 +115,7 @@ class FullHessian:
 
 
 class ClassBlocks:
-    """One block for each class, of a sample of rows that grows when it proves too small."""
+    """One block for each class, of rows drawn for it, more of them when they prove too few."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -140,14 +141,16 @@ class ClassBlocks:
         # this step, and of some to come.
         if finer and self.n < rows.n_rows and self._cost(2 * self.n) <= _STEPS_TO_COME * spent:
             self.n = min(rows.n_rows, 2 * self.n)
-        if self.n < rows.n_rows:
-            x, p, weight = rows.sample(self.n, at, kept, self.rng)
+        if rows.n_rows <= _ALL_ROWS:
+            samples = _all_rows(rows, at, kept)
         else:
-            x, p, weight = _all_rows(rows, at, kept)
-        q = p * (1.0 - p) * (weight / rows.total_weight)[:, None]
-        q += _TINY / rows.n_rows
-        classes = range(rows.n_outputs)
-        self.blocks = _mapped(lambda k: _Block(x, q[:, k], l2), classes, self.in_parallel)
+            samples = rows.class_samples(self.n, at, kept, self.rng)
+
+        def block(k: int) -> _Block:
+            x, curvature = samples(k)
+            return _Block(x, curvature / rows.total_weight + _TINY / rows.n_rows, l2)
+
+        self.blocks = _mapped(block, range(rows.n_outputs), self.in_parallel)
         if rows.n_features <= 64:
             self.inverses = np.stack([block.inverse() for block in self.blocks])
             self.means = np.stack([block.mean for block in self.blocks], axis=1)
@@ -262,15 +265,15 @@ def _factor(matrix: Any, ridge: float) -> Any:
             ridge *= 30.0
 
 
-def _all_rows(
-    rows: Rows, at: Float, kept: Kept | None
-) -> tuple[npt.NDArray[np.float32], Float, Float]:
-    xs, ps, weights = [], [], []
+def _all_rows(rows: Rows, at: Float, kept: Kept | None) -> ClassSamples:
+    xs, curvatures = [], []
     for where, block, weight in rows.blocks():
-        ps.append(rows.probabilities(where, block, at, kept))
+        p = rows.probabilities(where, block, at, kept)
+        p *= 1.0 - p
+        curvatures.append(p if weight is None else p * weight[:, None])
         xs.append(block.astype(np.float32))
-        weights.append(np.ones(len(block)) if weight is None else weight)
-    return np.concatenate(xs), np.concatenate(ps), np.concatenate(weights)
+    x, curvature = np.concatenate(xs), np.concatenate(curvatures)
+    return lambda k: (x, curvature[:, k])
 
 
 def _mapped(work: Any, items: range, in_parallel: bool) -> list[Any]:

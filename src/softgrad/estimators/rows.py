@@ -7,7 +7,7 @@ holds the intercepts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,8 @@ from softgrad.functions.softmax import softmax
 Float = npt.NDArray[np.float64]
 Kept = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+# Standardized rows, and for each how much curvature it stands for, of one output.
+ClassSamples = Callable[[int], tuple[npt.NDArray[np.float32], Float]]
 
 _BLOCK = 4096
 # A deviation this small beside the mean is the rounding of a constant.
@@ -69,10 +71,17 @@ class Rows:
 
     # --- passes ------------------------------------------------------------------------------
 
-    def loss_and_grad(self, weights: Float, grad: Float, kept: Kept | None) -> float:
-        """The summed loss; its gradient is added to ``grad``, probabilities go to ``kept``."""
+    def loss_and_grad(
+        self, weights: Float, grad: Float, kept: Kept | None, *, rough: bool = False
+    ) -> float:
+        """The summed loss; its gradient is added to ``grad``, probabilities go to ``kept``.
+
+        ``rough``: float32 will do, where the rows are centred and scaled. Six digits are enough on
+        the way to a minimum that is only the start of something else.
+        """
+        single = rough and not self.sparse
         return sum(
-            native.loss_and_grad(weights, grad, _of(kept, part), False)
+            native.loss_and_grad(weights, grad, _of(kept, part), single)
             for part, native in self.parts()
         )
 
@@ -176,6 +185,14 @@ class Rows:
         p = self.probabilities(index, x, at, kept)
         return x.astype(np.float32), p, weight / chance[index]
 
+    def class_samples(
+        self, n: int, at: Float, kept: Kept | None, rng: np.random.Generator
+    ) -> ClassSamples:
+        """Rows that stand for the curvature s p (1 - p) of each output: here the same for all."""
+        x, p, weight = self.sample(n, at, kept, rng)
+        curvature = p * (1.0 - p) * weight[:, None]
+        return lambda k: (x, curvature[:, k])
+
 
 class MemoryRows(Rows):
     """Rows in memory, or mapped into it: an ndarray or a SciPy CSR matrix."""
@@ -221,6 +238,48 @@ class MemoryRows(Rows):
         block /= self.scale
         weight = self.part.weight
         return block, np.ones(len(index)) if weight is None else weight[index]
+
+    def class_samples(
+        self, n: int, at: Float, kept: Kept | None, rng: np.random.Generator
+    ) -> ClassSamples:
+        """About ``n`` rows for each output, drawn as in :meth:`sample` but by its own curvature.
+
+        Most rows bend the loss in few of its outputs, and where the model is sure in none: rows
+        drawn for all outputs together would have to be many times as many.
+        """
+        if kept is None:
+            return super().class_samples(n, at, kept, rng)
+        leverage = self.square_norms / max(1, self.n_features) + 0.1
+        total = np.zeros(self.n_outputs)
+        for rows, curvature in self._curvatures(kept):
+            total += leverage[rows] @ curvature
+        indices: list[list[Labels]] = [[] for _ in total]
+        weights: list[list[Float]] = [[] for _ in total]
+        for rows, curvature in self._curvatures(kept):
+            chance = curvature * leverage[rows, None]
+            chance /= np.maximum(total, 1e-300)
+            chance += 0.02 / self.n_rows
+            chance = np.minimum(1.0, chance * n)
+            drawn = rng.random(chance.shape) < chance
+            for k in range(self.n_outputs):
+                index = np.flatnonzero(drawn[:, k])
+                indices[k].append(index + rows.start)
+                weights[k].append(curvature[index, k] / chance[index, k])
+
+        def of_output(k: int) -> tuple[npt.NDArray[np.float32], Float]:
+            x, _ = self.take(np.concatenate(indices[k]))
+            return x.astype(np.float32), np.concatenate(weights[k])
+
+        return of_output
+
+    def _curvatures(self, kept: Kept) -> Iterator[tuple[slice, Float]]:
+        weight = self.part.weight
+        for rows in _slices(self.n_rows):
+            p = kept[rows].astype(np.float64)
+            p *= 1.0 - p
+            if weight is not None:
+                p *= weight[rows, None]
+            yield rows, p
 
     def keeps_probabilities(self) -> bool:
         X = self.part.X

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from scipy.linalg import blas
 
 from softgrad.optimize.solution import Array, Iterate, Solution, Status
 
@@ -45,8 +46,12 @@ class CurvedFunction(Protocol):
 
     def value_and_grad(self, x: Array, /) -> tuple[float, Array]: ...
     def accept(self) -> None: ...
-    def hessian_product(self, v: Array, /) -> Array: ...
-    def precondition(self, residual: Array, /) -> Array: ...
+    def hessian_product(self, v: Array, /) -> Array:
+        """May be overwritten by the next product."""
+
+    def precondition(self, residual: Array, /) -> Array:
+        """May be overwritten by the next call."""
+
     def rebuild(self, *, finer: bool) -> None:
         """Fit the preconditioner to the current model; ``finer``: it was not good enough."""
 
@@ -67,7 +72,10 @@ class CurvedFunction(Protocol):
         """Strengths of the easier functions, falling to 1, the function itself."""
 
     def strengthen(self, strength: float, /) -> None:
-        """Become the easier function of this strength; the current point stays."""
+        """Become the easier function of this strength; the current point stays.
+
+        It is solved loosely: a value to six digits is enough.
+        """
 
     def true_value(self, value: float, x: Array, /) -> float:
         """The value of the function itself (strength 1), given that of the easier one."""
@@ -278,7 +286,6 @@ class _Search:
         residual = -self.grad
         z = function.precondition(residual)
         q = z.copy()
-        scaled = np.empty_like(d)
         norm2 = first = max(0.0, _dot(residual, z))
         self.first_norm = self.first_norm or np.sqrt(first)
         forcing = min(_LARGEST_FORCING, np.sqrt(np.sqrt(first) / (self.first_norm or 1.0)))
@@ -294,8 +301,8 @@ class _Search:
             if not curvature > 0.0:
                 break
             alpha = norm2 / curvature
-            d += np.multiply(q, alpha, out=scaled)
-            residual -= np.multiply(product, alpha, out=scaled)
+            _add(d, alpha, q)
+            _add(residual, -alpha, product)
             z = function.precondition(residual)
             before, norm2 = norm2, _dot(residual, z)
             if norm2 <= forcing**2 * first:
@@ -354,6 +361,11 @@ class _Search:
                 self.certified,
             )
         )
+
+
+def _add(a: Array, factor: float, b: Array) -> None:
+    """a += factor b in one pass over memory."""
+    blas.daxpy(b.reshape(-1), a.reshape(-1), a=factor)
 
 
 def _dot(a: Array, b: Array) -> float:
