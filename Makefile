@@ -49,7 +49,9 @@ format: $(VENV)/.lint
 	$(BIN)/clang-format -i $(cpp_files)
 
 docs: $(VENV)/.docs
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	rm -rf build/docs.part build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs.part
+	mv build/docs.part build/docs
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.speed $(BENCH)

@@ -26,7 +26,7 @@ def labels(ex: Examination) -> list[Evidence]:
     convention = ex.reading.convention
     if convention.target != "index" or not convention.takes_role("y") or ex.kind.binary:
         return []
-    if convention.single or convention.nested:
+    if convention.single or convention.nested or convention.smoothing:
         return []
     name = option_name(ex.subject, ex.kind, "ignore") or (
         "ignore" if convention.takes_role("ignore") else None

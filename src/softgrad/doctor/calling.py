@@ -40,6 +40,8 @@ class Convention:
     mask: bool = True  # what a mask is filled with that masks nothing
     cost: float = 0.0
     temperature: float = 1.0  # one that is fixed inside
+    smoothing: float = 0.0  # of the labels, fixed inside
+    smoothed_over: str = "all"  # the classes that share it: all, or the others
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -115,6 +115,8 @@ def _cost_of_layout(
         return {"N1": 0.1, "scalar": 0.2, "NCT": 0.1, "NCF": 0.3, "CN": 0.2}[place]
     if place in ("1NC", "11NC"):
         return 0.4
+    if re.search(_ROWS_ARE_EXAMPLES, subject.text, re.IGNORECASE):
+        return _LAST_RESORT
     if re.search(_WORDS[place], re.sub(r"\w+\(", "", subject.text), re.IGNORECASE):
         return 0.3
     if place == "C1":
@@ -139,6 +141,13 @@ _WORDS = {
     "C1": rf"\({_CLASSES}, ?1\)|column vector|column of",
     "CN": rf"\({_CLASSES}, ?{_EXAMPLES}\)|classes? ?[x×*,] ?(samples?|examples?|batch)|column",
 }
+
+#: What they say where each row is an example.
+_ROWS_ARE_EXAMPLES = (
+    r"(examples?|samples?|observations?) (per|in (each|every|a)|a) row"
+    r"|(each|every) row (is|holds) (an|one|a) (example|sample|observation)"
+    r"|rows are (the )?(examples|samples|observations)"
+)
 
 Binding = tuple[tuple[tuple[str, str | None], ...], float]
 

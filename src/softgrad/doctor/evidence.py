@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softgrad._typing import Array
-from softgrad.doctor.fitting import Observation, Reading, observe
+from softgrad.doctor.fitting import Observation, Reading, observe, recalled
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
 from softgrad.doctor.subject import Subject
@@ -54,7 +54,7 @@ class Examination:
 
     def compare(self, probe: Probe) -> Iterator[tuple[str, Array, Array | Exception]]:
         """Each part of the result at a probe beside what the fitted formula predicts."""
-        seen = self.see(probe)
+        seen = recalled(self.subject, self.kind, self.reading.convention, probe, self.time_limit)
         for part, fit in self.reading.fits.items():
             if fit is None:
                 continue

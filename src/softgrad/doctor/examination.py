@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.catalogue import CODE, MISTAKES
 from softgrad.doctor.classes import subject_of
 from softgrad.doctor.conventions import candidates, conventions
-from softgrad.doctor.evidence import Evidence, Examination, differs
+from softgrad.doctor.evidence import Evidence, Examination, differs, not_finite
 from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.fitting import (
@@ -30,6 +31,7 @@ from softgrad.doctor.fitting import (
 from softgrad.doctor.formulas import Form, forms
 from softgrad.doctor.kinds import KINDS, Kind, find_kind, kinds_of_name
 from softgrad.doctor.report import Example, Finding, Report
+from softgrad.doctor.shrinking import smallest
 from softgrad.doctor.structure import describe
 from softgrad.doctor.subject import Subject
 from softgrad.errors import OptionError, OptionTypeError
@@ -41,6 +43,8 @@ _SMALL: tuple[tuple[list[list[float]], list[int]], ...] = (
     ([[1.0, 2.0, 3.0], [3.0, 1.0, 0.0]], [2, 0]),
     ([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0], [2.0, 0.0, 1.0]], [1, 0, 2]),
 )
+#: Mistakes that a difference from the fitted formula far out shows, and nothing else.
+_FAR_OUT = (9, 11, 12, 13, 14)
 _LOOSE = 3e-2
 _VERY_LOOSE = 0.4  # what a step of 1e-5 leaves of a difference in float32
 
@@ -174,6 +178,7 @@ class _Session:
         self.ignore_index = ignore_index
         self.time_limit = time_limit
         self.overtime = False
+        self.works: tuple[str, ...] = ()  # the frameworks in which it has worked
         self.failures: dict[str, list[tuple[Convention, Outcome]]] = {}
 
     def run(self) -> Report:
@@ -184,11 +189,12 @@ class _Session:
                 break
             if best is not None and self._settled(*best[1:]) and not self._named(kind):
                 break  # what the name says has explained it
-            reading = self.best_reading(kind)
-            if reading is None:
-                continue
             # Earlier kinds are likelier by their name, which breaks ties.
             strange = any(map(self._named, kinds)) and not self._named(kind)
+            enough = math.inf if best is None else best[0] - 0.05 * place - strange
+            reading = self.best_reading(kind, enough)
+            if reading is None or (strange and kind.binary and reading.mistakes):
+                continue  # without a word for it nobody asks a yes/no question wrongly
             partly = self._leaves_out(kind, reading)
             strange = strange or (kind.binary and not self._named(kind))
             rank = reading.cost + 0.05 * place + strange + 1.5 * partly
@@ -221,8 +227,11 @@ class _Session:
     def _named(self, kind: Kind) -> bool:
         return kind in kinds_of_name(self.subject.name) or bool(self.subject.two_phases)
 
-    def best_reading(self, kind: Kind) -> Reading | None:
-        """The cheapest explanation over all conventions in which the function works."""
+    def best_reading(self, kind: Kind, enough: float = math.inf) -> Reading | None:
+        """The cheapest explanation over all conventions in which the function works.
+
+        None if there is none that costs less than ``enough``.
+        """
         best: Reading | None = None
         worked: set[tuple[Any, ...]] = set()
         readings: list[Reading] = []
@@ -235,8 +244,10 @@ class _Session:
         if self.takes is not None:
             ways = [replace(c, cost=0.0 if c.layout in ("NC", "N") else c.cost) for c in ways]
         for way in sorted(ways, key=lambda c: c.cost):
-            if best is not None and way.cost >= best.cost:
+            if way.cost >= (enough if best is None else min(enough, best.cost)):
                 break
+            if self.works and way.framework not in self.works:
+                continue  # one that takes these arrays takes no others
             if way.nested and any(r.convention.layout == "NC" for r in readings):
                 continue  # only for functions that insist on more axes
             # Lists behave otherwise than arrays: a slice of a list is a copy.
@@ -258,6 +269,8 @@ class _Session:
                     return best
                 continue
             worked.add(form)
+            plain = ("numpy", "list")
+            self.works = plain if way.framework in plain else (way.framework,)
             fit(kind, reading, self.squared)
             readings.append(reading)
             if not reading.explained:
@@ -346,7 +359,7 @@ class _Session:
         for evidence in extremes(examination):
             if evidence.mistake in seen:
                 continue
-            made = self.from_evidence(evidence, kind, reading)
+            made = self.from_evidence(self._shrunk(evidence, examination), kind, reading)
             (remarks if evidence.remark else findings).append(made)
             seen.add(evidence.mistake)
         self._about_columns(kind, reading, remarks)
@@ -362,6 +375,24 @@ class _Session:
             understanding.notes(reading),
             CODE[kind.name],
         )
+
+    def _shrunk(self, evidence: Evidence, examination: Examination) -> Evidence:
+        """The smallest input with the same failure in the same part of the result."""
+        fits = examination.reading.fits
+        far_out = evidence.mistake in _FAR_OUT and not evidence.remark
+        if not far_out or fits.get(evidence.part) is None:
+            return evidence
+        text, broken = isinstance(evidence.actual, Exception), not_finite(evidence.actual)
+
+        def same(probe: probes.Probe) -> Evidence | None:
+            for part, predicted, actual in examination.compare(probe):
+                failed = isinstance(actual, Exception) or differs(predicted, actual)
+                alike = isinstance(actual, Exception) == text and not_finite(actual) == broken
+                if part == evidence.part and alike and failed:
+                    return replace(evidence, probe=probe, expected=predicted, actual=actual)
+            return None
+
+        return smallest(evidence.probe, evidence, same)[1]
 
     def _about_columns(self, kind: Kind, reading: Reading, remarks: list[Finding]) -> None:
         """A function that is right for columns is wrong for rows."""

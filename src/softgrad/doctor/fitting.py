@@ -8,6 +8,7 @@ a mean from a sum, a lost 1/N from a lost sign, and a wrong formula from a right
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ import numpy as np
 from softgrad._typing import Array
 from softgrad.doctor import probes
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError, call, call_key
-from softgrad.doctor.formulas import Form, View, hypotheses
+from softgrad.doctor.formulas import STAGES, Form, View, forms, hypotheses
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
 from softgrad.doctor.subject import Subject
@@ -163,9 +164,10 @@ def observe(
     return Observation(probe, parts, outcome)
 
 
-def _recalled(
+def recalled(
     subject: Subject, kind: Kind, convention: Convention, probe: Probe, time_limit: float
 ) -> Observation:
+    """The same, without calling again for what has been asked before."""
     key = call_key(convention, probe)
     if key not in subject.calls:
         subject.calls[key] = call(subject.function, convention, probe, None, time_limit)
@@ -187,7 +189,7 @@ def read(
         inputs = probes_of(kind, square, heated)
         observations = []
         for probe in inputs:
-            seen = _recalled(subject, kind, convention, probe, time_limit)
+            seen = recalled(subject, kind, convention, probe, time_limit)
             if not seen.parts:
                 break
             observations.append(seen)
@@ -506,23 +508,80 @@ def expected_power(kind: Kind, part: str, convention: Convention) -> int:
 _FIXED = (2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 1.5, 6.0, 7.0, 8.0)
 
 
+#: What speaks against smoothing that nothing but the numbers tells of.
+_SMOOTHING = 0.3
+
+
 def fit(kind: Kind, reading: Reading, squared: bool) -> None:
     """Explain every part of a reading, and count what the explanation costs."""
     _fit(kind, reading, squared)
+    if not reading.explained:
+        for smoothed in _smoothing(kind, reading):
+            trial = Reading(smoothed, reading.observations, square_only=reading.square_only)
+            if _adopted(kind, reading, trial, squared):
+                return
     inside = kind.family == "distillation" and not reading.convention.takes_role("T")
     if not inside or reading.explained:
         return
     for temperature in _FIXED:
         at = [replace(o, probe=o.probe.at(temperature)) for o in reading.observations]
         fixed = replace(reading.convention, temperature=temperature)
-        trial = Reading(fixed, at, square_only=reading.square_only)
-        _fit(kind, trial, squared)
-        if trial.explained:
-            reading.convention, reading.observations = trial.convention, trial.observations
-            reading.fits, reading.cost = trial.fits, trial.cost
-            reading.__dict__.pop("groups", None)
-            reading._views.clear()
+        if _adopted(kind, reading, Reading(fixed, at, square_only=reading.square_only), squared):
             return
+
+
+def _adopted(kind: Kind, reading: Reading, trial: Reading, squared: bool) -> bool:
+    """Take over a reading with something fixed inside if that explains everything."""
+    _fit(kind, trial, squared)
+    if not trial.explained:
+        return False
+    reading.convention, reading.observations = trial.convention, trial.observations
+    reading.fits, reading.cost = trial.fits, trial.cost
+    reading.__dict__.pop("groups", None)
+    reading._views.clear()
+    return True
+
+
+def _smoothing(kind: Kind, reading: Reading) -> list[Convention]:
+    """Label smoothing that is fixed inside: how much, and over which classes.
+
+    Losses and gradients are linear in the target, and the target is linear in the smoothing s: so
+    r ((1 - s) F(y) + s F(u)) is fitted for r and r s, u being the label spread over the classes.
+    """
+    convention = reading.convention
+    part = next((p for p in ("loss", "grad", "dW") if p in reading.observations[0].parts), None)
+    if part is None or kind.binary or not convention.takes_role("y") or kind.name == "nll":
+        return []
+    form = forms(kind, part, convention)[0]
+    seen = [reading.observations[place] for place in next(iter(reading.groups.values()))]
+    got = [o.parts[part] for o in seen]
+    found = []
+    stages = STAGES if convention.takes == "logits" and not convention.single else ("right",)
+    for stage, over in itertools.product(stages, ("all", "others")):
+        full = replace(convention, smoothing=1.0, smoothed_over=over)
+        columns = []
+        for way in (convention, full):
+            with np.errstate(all="ignore"):
+                try:
+                    values = [form.evaluate(View(o.probe, way, stage)) for o in seen]
+                except (ValueError, IndexError):
+                    break
+            sums = [v.sum() if g.ndim == 0 else v for v, g in zip(values, got, strict=True)]
+            columns.append(np.concatenate([np.reshape(v, -1) for v in sums]))
+        actual = np.concatenate([g.reshape(-1) for g in got])
+        if len(columns) < 2 or columns[0].shape != actual.shape or actual.size < 3:
+            continue
+        matrix = np.stack(columns, axis=1)
+        if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(actual)) and np.any(actual)):
+            continue
+        (own, shared), *_ = np.linalg.lstsq(matrix, actual, rcond=None)
+        left = np.linalg.norm(matrix @ [own, shared] - actual) / np.linalg.norm(actual)
+        share = shared / (own + shared) if own + shared else 0.0
+        if left <= reading.tolerance and 1e-3 < share < 0.95:
+            cost = convention.cost + _SMOOTHING
+            s = round(float(share), 4)
+            found.append(replace(convention, smoothing=s, smoothed_over=over, cost=cost))
+    return found
 
 
 def _fit(kind: Kind, reading: Reading, squared: bool) -> None:

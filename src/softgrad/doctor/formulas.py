@@ -115,7 +115,7 @@ class View:
             return self.probe.y.astype(np.float64)
         classes = self.probe.x.shape[1]
         index = (self.probe.y - 1) % classes if self.shifted_labels else self.probe.y
-        return np.eye(classes)[index]
+        return _smoothed(np.eye(classes)[index], self.convention)
 
     @property
     def g(self) -> Array:
@@ -132,6 +132,15 @@ class View:
         p = self.p
         axis = {"whole batch": None, "other axis": 0}.get(self.stage, -1)
         return np.asarray(p * (v - np.sum(p * v, axis=axis, keepdims=True)))
+
+
+def _smoothed(y: Array, convention: Convention) -> Array:
+    """One-hot rows with a share of the label spread over the classes."""
+    s, classes = convention.smoothing, y.shape[1]
+    if s == 0.0 or classes == 1:
+        return y
+    spread = (1 - y) / (classes - 1) if convention.smoothed_over == "others" else 1 / classes
+    return np.asarray((1 - s) * y + s * spread)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,9 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
         result["reduction"] = reduction
     if c.temperature != 1.0:
         result["temperature"] = f"{c.temperature:g}, fixed inside"
+    if c.smoothing:
+        over = {"all": "over all classes", "others": "over the other classes"}[c.smoothed_over]
+        result["label smoothing"] = f"{c.smoothing:g}, fixed inside, {over}"
     frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
     result["framework"] = frameworks.get(c.framework, "PyTorch")
     truth = truth_of(kind)
