@@ -179,6 +179,13 @@ def diagonal(matrices: Array) -> Array:
     return view
 
 
+def scaled(array: Array, factor: Any) -> Array:
+    """A multiple of the array, in its type, rounded once."""
+    multiple = array.copy()
+    times(multiple, factor)
+    return multiple
+
+
 def times(array: Array, factor: Any) -> None:
     """Multiply in place, rounding once."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):

@@ -18,7 +18,7 @@ import numpy as np
 from softgrad import _checks, _native
 from softgrad._protocol import Differentiable, deliver
 from softgrad._typing import Array, ArrayLike, Axis
-from softgrad.functions._rows import Rows, complement, diagonal, prepare, times
+from softgrad.functions._rows import Rows, complement, diagonal, prepare, scaled, times
 
 
 @final
@@ -397,11 +397,11 @@ class LogSoftmax(Differentiable):
         """
         _check_value(value, x)
         rows = prepare(x, axis, temperature, where)
-        p = rows.probabilities()
-        change = _native.softmax_vjp(p, rows.like(v, "v"), rows.axis, rows.scale, None)
-        total = np.asarray(_native.dot(np.ones_like(p), rows.like(g, "g"), rows.axis))
-        times(change, -rows.scale * rows.per_row(total).astype(np.float64))
-        return rows.deliver(change, out)
+        cotangent = rows.like(g, "g")
+        total = np.asarray(_native.dot(np.ones_like(cotangent), cotangent, rows.axis))
+        # The factor before the product: a subnormal result is rounded once.
+        factor = -rows.scale * rows.per_row(total).astype(np.float64)
+        return rows.deliver(rows.product(scaled(rows.like(v, "v"), factor)), out)
 
 
 softmax = Softmax()
