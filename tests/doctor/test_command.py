@@ -102,6 +102,21 @@ def test_code_that_hangs_ends_or_shouts(folder: Path, function: str, said: str) 
     assert "Traceback" not in run.stdout + run.stderr
 
 
+def test_a_method_is_one_of_an_instance(folder: Path) -> None:
+    (folder / "net.py").write_text(
+        "import numpy as np\n\nclass Net:\n    def softmax(self, x):\n"
+        "        return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)\n\n"
+        "class Sized(Net):\n    def __init__(self, size):\n        self.size = size\n"
+    )
+    run = softgrad("doctor", "net.py:Net.softmax", cwd=folder)
+    assert run.returncode == 1, run.stderr
+    assert "mistake 11" in run.stdout
+    sized = softgrad("doctor", "net.py:Sized.softmax", cwd=folder)
+    assert sized.returncode == 1, sized.stderr
+    assert "size" in sized.stdout
+    assert "without arguments" in sized.stdout
+
+
 def test_pasted_code() -> None:
     run = pasted("def softmax(x):\n    return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)\n")
     assert run.returncode == 1

@@ -1,6 +1,8 @@
 // Kernels over whole arrays of any layout.
 #pragma once
 
+#include <algorithm>
+
 #include "shared_products.hpp"
 
 namespace softgrad {
@@ -91,6 +93,10 @@ void product_of_logits(const Array<const T>& x, const Array<const T>& g, const A
 template <class T>
 void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   const Layout& a = p.layout;
+  if (a.classes == 0) {
+    std::fill(result, result + a.rows, T(0));
+    return;
+  }
   const auto kernel = kernels_for<T>().dot;
   const auto bundle = [&](long r, long n, T* scratch) {
     T* to[bundle_rows];

@@ -7,6 +7,7 @@ command comes back.
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import os
 import subprocess
@@ -226,9 +227,11 @@ def _examined(order: dict[str, Any]) -> dict[str, Any]:
         line = _line_of(error, file)
         cause = f"{type(error).__name__}: {error}{line}. The functions in it were not reached."
         return _no_answer(order, "The file itself raises an error", cause).to_dict()
-    target: Any = space
-    for part in order["function"].split("."):
-        target = target[part] if isinstance(target, dict) else getattr(target, part, None)
+    try:
+        target = _found(space, order["function"])
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}. Give it defaults, or examine a function."
+        return _no_answer(order, "Its class cannot be created without arguments", cause).to_dict()
     if target is None:
         return {"refused": f"{order['file']} defines no {order['function']!r}."}
     options = {k: order[k] for k in ("layout", "reduction", "time_limit")}
@@ -237,6 +240,19 @@ def _examined(order: dict[str, Any]) -> dict[str, Any]:
     except sg.errors.SoftgradError as error:
         return {"refused": str(error).replace("pass kind=", "pass --kind")}
     return report.to_dict()
+
+
+def _found(space: dict[str, Any], path: str) -> Any:
+    """What a dotted name stands for, or None; a method is one of an instance made for it."""
+    first, *rest = path.split(".")
+    target = space.get(first)
+    for part in rest:
+        if inspect.isclass(target) and inspect.isfunction(
+            inspect.getattr_static(target, part, None)
+        ):
+            target = target()
+        target = getattr(target, part, None)
+    return target
 
 
 def _line_of(error: Exception, file: str) -> str:

@@ -7,8 +7,10 @@ and their softmax and log_softmax, y the class indices and Y the same as one-hot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from keyword import iskeyword
 
 _STABLE = "e = np.exp(x - x.max(axis=-1, keepdims=True))\np = e / e.sum(axis=-1, keepdims=True)"
 _LOG_P = (
@@ -377,3 +379,16 @@ CODE: dict[str, str] = {
     "    return W - lr * X.T @ dz, b - lr * dz.sum(axis=0)",
 }
 CODE["softmax_backward"] = CODE["softmax_vjp"].replace("softmax_vjp", "softmax_backward")
+
+
+def right_code(kind: str, name: str) -> str:
+    """A right function of this kind under the examined one's name, with all that it calls."""
+    code = CODE[kind]
+    if name.isidentifier() and not iskeyword(name):
+        code = re.sub(rf"^def {kind}\(", f"def {name}(", code)
+    helpers = [
+        CODE[helper]
+        for helper in ("softmax", "log_softmax", "sigmoid")
+        if re.search(rf"(?<!def )\b{helper}\(", code) and helper != name
+    ]
+    return "\n\n\n".join(["import numpy as np", *helpers, code])

@@ -12,7 +12,7 @@ import numpy as np
 
 from softgrad.doctor import probes, understanding
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError
-from softgrad.doctor.catalogue import CODE, MISTAKES
+from softgrad.doctor.catalogue import MISTAKES, right_code
 from softgrad.doctor.classes import subject_of
 from softgrad.doctor.conventions import candidates, conventions
 from softgrad.doctor.evidence import Evidence, Examination, differs, not_finite
@@ -373,7 +373,7 @@ class _Session:
             findings,
             remarks,
             understanding.notes(reading),
-            CODE[kind.name],
+            right_code(kind.name, self.subject.name),
         )
 
     def _shrunk(self, evidence: Evidence, examination: Examination) -> Evidence:
@@ -651,5 +651,5 @@ class _Session:
             self.claimed is None,
             words,
             [finding],
-            code=CODE[kind.name],
+            code=right_code(kind.name, self.subject.name),
         )
