@@ -179,11 +179,15 @@ def diagonal(matrices: Array) -> Array:
     return view
 
 
-def scaled(array: Array, factor: Any) -> Array:
-    """A multiple of the array, in its type, rounded once."""
-    multiple = array.copy()
-    times(multiple, factor)
-    return multiple
+def power_of_two(array: Array, factor: Any) -> tuple[Array, Any]:
+    """The array times the power of two next above ``factor``, and what is left of the factor.
+
+    The multiple is exact, so that differences of its numbers lose no digit; and a result that is
+    linear in it and subnormal is rounded near its final size.
+    """
+    rest, exponent = np.frexp(factor)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(array, exponent), rest
 
 
 def times(array: Array, factor: Any) -> None:

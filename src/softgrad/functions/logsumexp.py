@@ -9,7 +9,7 @@ import numpy as np
 from softgrad import _checks, _native
 from softgrad._protocol import Differentiable, deliver
 from softgrad._typing import Array, ArrayLike, Axis, Shape
-from softgrad.functions._rows import Rows, prepare, scaled, times
+from softgrad.functions._rows import Rows, power_of_two, prepare, times
 
 
 @final
@@ -191,8 +191,10 @@ class LogSumExp(Differentiable):
         array([ 0.5, -0.5])
         """
         rows, cotangent = _with_cotangent(x, g, value, axis, keepdims, where)
-        # The factor before the product: a subnormal result is rounded once.
-        return rows.deliver(rows.product(scaled(rows.like(v, "v"), cotangent)), out)
+        tangent, factor = power_of_two(rows.like(v, "v"), cotangent)
+        change = rows.product(tangent)
+        times(change, factor)
+        return rows.deliver(change, out)
 
 
 logsumexp = LogSumExp()

@@ -18,7 +18,7 @@ import numpy as np
 from softgrad import _checks, _native
 from softgrad._protocol import Differentiable, deliver
 from softgrad._typing import Array, ArrayLike, Axis
-from softgrad.functions._rows import Rows, complement, diagonal, prepare, scaled, times
+from softgrad.functions._rows import Rows, complement, diagonal, power_of_two, prepare, times
 
 
 @final
@@ -399,9 +399,11 @@ class LogSoftmax(Differentiable):
         rows = prepare(x, axis, temperature, where)
         cotangent = rows.like(g, "g")
         total = np.asarray(_native.dot(np.ones_like(cotangent), cotangent, rows.axis))
-        # The factor before the product: a subnormal result is rounded once.
         factor = -rows.scale * rows.per_row(total).astype(np.float64)
-        return rows.deliver(rows.product(scaled(rows.like(v, "v"), factor)), out)
+        tangent, factor = power_of_two(rows.like(v, "v"), factor)
+        change = rows.product(tangent)
+        times(change, factor)
+        return rows.deliver(change, out)
 
 
 softmax = Softmax()
