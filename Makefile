@@ -49,8 +49,9 @@ format: $(VENV)/.lint
 	$(BIN)/clang-format -i $(cpp_files)
 
 docs: $(VENV)/.docs
-	rm -rf build/docs.part build/docs
+	rm -rf build/docs.part
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs.part
+	rm -rf build/docs
 	mv build/docs.part build/docs
 
 bench: $(VENV)/.bench

@@ -30,3 +30,10 @@ def test_hessian_products_of_tiny_probabilities(function: str, dtype: Any, rng: 
     truth = row.softmax_vjp(v) * factor
     terms = row.softmax_vjp_terms(v) * abs(factor)
     assert ulp.errors(result, truth, terms).max() <= 2.5
+
+
+def test_a_factor_close_to_overflow_overflows_nothing() -> None:
+    result = sg.logsumexp.hvp([0.0, 0.0], 1.5e308, [1.0, 0.0])
+    np.testing.assert_allclose(result, [3.75e307, -3.75e307], rtol=1e-15)
+    small = sg.logsumexp.hvp([0.0, 0.0], 1e-300, [0.5, 0.0])
+    np.testing.assert_allclose(small, [1.25e-301, -1.25e-301], rtol=1e-15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 import numpy as np
@@ -11,10 +12,9 @@ import softgrad as sg
 from tests.doctor.field import FIELD
 from tests.doctor.patients import Patient, log_softmax, one_hot
 
-if all(importlib.util.find_spec(name) for name in ("torch", "jax")):
-    from tests.doctor import field_frameworks
-
-    assert field_frameworks  # adds to FIELD
+for library in ("torch", "jax"):
+    if importlib.util.find_spec(library):
+        importlib.import_module(f"tests.doctor.field_{library}")  # adds to FIELD
 
 
 @pytest.mark.parametrize("case", FIELD, ids=lambda case: case.id)

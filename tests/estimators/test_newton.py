@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.exceptions import ConvergenceWarning
 
 from softgrad.estimators import SoftmaxRegression
-from softgrad.optimize import Status
+from softgrad.optimize import Status, minimize_newton
 
 DATA = {
     "iris": load_iris,
@@ -199,3 +199,49 @@ def test_an_interrupted_path_keeps_the_best_model(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert model.objective_ <= min(seen)
+
+
+def test_the_order_of_a_gradient_in_memory_does_not_matter():
+    class Bowl:
+        """A quadratic whose gradients lie column by column."""
+
+        def __init__(self):
+            self.scale, self.x = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3)), None
+
+        def value_and_grad(self, x):
+            self.x = x
+            value = 1.0 + 0.5 * (self.scale * (x - 1.0) ** 2).sum()
+            return value, np.asfortranarray(self.scale * (x - 1.0))
+
+        def accept(self): ...
+        def hessian_product(self, v):
+            return np.asfortranarray(self.scale * v)
+
+        def precondition(self, residual):
+            return residual.copy(order="F")
+
+        def rebuild(self, *, finer): ...
+
+        rebuild_cost = 1e9
+
+        def residual_gap(self, residual):
+            return float((residual**2).sum())
+
+        def certify(self, x, step):
+            value, grad = self.value_and_grad(x + step)
+            return value, 0.5 * float((grad**2 / self.scale).sum())
+
+        def unbounded(self):
+            return False
+
+        def path(self):
+            return [1.0]
+
+        def strengthen(self, strength): ...
+        def true_value(self, value, x):
+            return value
+
+    start = np.zeros((2, 3))
+    solution = minimize_newton(Bowl(), start, tol=1e-10, max_iter=50)
+    assert solution.certified
+    assert np.abs(solution.x - 1.0).max() < 1e-4

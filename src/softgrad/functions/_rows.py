@@ -180,14 +180,15 @@ def diagonal(matrices: Array) -> Array:
 
 
 def power_of_two(array: Array, factor: Any) -> tuple[Array, Any]:
-    """The array times the power of two next above ``factor``, and what is left of the factor.
+    """The array times a power of two that ``factor`` holds, and what is left of the factor.
 
     The multiple is exact, so that differences of its numbers lose no digit; and a result that is
-    linear in it and subnormal is rounded near its final size.
+    linear in it and subnormal is rounded near its final size. A factor below 1 magnifies no
+    rounding and one of 2^64 and more would soon overflow: their power stays in the rest.
     """
-    rest, exponent = np.frexp(factor)
-    with np.errstate(over="ignore", under="ignore"):
-        return np.ldexp(array, exponent), rest
+    exponent = np.clip(np.frexp(factor)[1], 0, 64)
+    with np.errstate(over="ignore"):
+        return np.ldexp(array, exponent), np.ldexp(factor, -exponent)
 
 
 def times(array: Array, factor: Any) -> None:

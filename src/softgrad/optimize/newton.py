@@ -282,8 +282,8 @@ class _Search:
         Near the end they go on until the residual is small in the norm of the certificate too.
         """
         function = self.function
-        d = np.zeros_like(self.grad)
-        residual = -self.grad
+        d = np.zeros(self.grad.shape)
+        residual = np.ascontiguousarray(-self.grad, dtype=np.float64)
         z = function.precondition(residual)
         q = z.copy()
         norm2 = first = max(0.0, _dot(residual, z))
@@ -364,7 +364,7 @@ class _Search:
 
 
 def _add(a: Array, factor: float, b: Array) -> None:
-    """a += factor b in one pass over memory."""
+    """a += factor b in one pass over memory; ``a`` is contiguous."""
     blas.daxpy(b.reshape(-1), a.reshape(-1), a=factor)
 
 
