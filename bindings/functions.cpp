@@ -119,6 +119,29 @@ PyObject* py_softmax_product(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// log_softmax_product(x, g, axis, out)
+PyObject* py_log_softmax_product(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  if (wrong_count("log_softmax_product", n, 4, 4)) return nullptr;
+  if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
+  PyArrayObject *x = as_array(args[0]), *g = as_array(args[1]);
+  if (PyArray_TYPE(x) != PyArray_TYPE(g) || !same_shape(x, g)) return not_taken();
+  int axis;
+  if (!read_axis(args[2], x, &axis) || !has_log_product(PyArray_DIM(x, axis))) return not_taken();
+  bool failed;
+  PyArrayObject* y = output_like(x, args[3], &failed);
+  if (!y) return failed ? nullptr : not_taken();
+  if (!compatible(y, g)) {
+    Py_DECREF(y);
+    return not_taken();
+  }
+  return finish(y, [&] {
+    WithoutGil release(PyArray_SIZE(x));
+    with_type(x, [&]<class T>() {
+      log_product_of_logits<T>(input<T>(x, axis), input<T>(g, axis), output<T>(y, axis));
+    });
+  });
+}
+
 PyObject* py_dot(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (wrong_count("dot", n, 2, 3)) return nullptr;
   if (!is_floats(args[0]) || !is_floats(args[1])) return not_taken();
@@ -279,6 +302,7 @@ PyMethodDef array_functions[] = {
     fast("center", py_center),
     fast("log_softmax_vjp", py_log_softmax_vjp),
     fast("softmax_product", py_softmax_product),
+    fast("log_softmax_product", py_log_softmax_product),
     fast("dot", py_dot),
     fast("activation", py_activation),
     fast("sparsemax", py_sparsemax),

@@ -32,6 +32,13 @@ def softmax_product(
     out: object | None,
     /,
 ) -> Any: ...
+def log_softmax_product(
+    x: object,
+    g: object,
+    axis: int,
+    out: object | None,
+    /,
+) -> Any: ...
 def dot(p: object, g: object, axis: int = -1, /) -> Any: ...
 def activation(
     function: int,

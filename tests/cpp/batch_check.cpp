@@ -74,6 +74,10 @@ std::vector<T> results(long rows, long classes, int axis, int threads) {
     softgrad::product_of_logits(logits, cotangent, out, temperature);
     keep();
   }
+  if (softgrad::has_log_product(logits.layout.classes)) {
+    softgrad::log_product_of_logits(logits, cotangent, out);
+    keep();
+  }
   softgrad::logsumexp(logits, each.data());
   all.insert(all.end(), each.data(), each.data() + rows);
   double total = nan;

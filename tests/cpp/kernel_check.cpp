@@ -125,6 +125,29 @@ struct Kernel {
         close<T>("product of logits beside NaN", same.at(i, j), d.at(i, j), 0, 0);
   }
 
+  // log_softmax's product from the logits, in place of the cotangent too.
+  void check_log_products_of_logits() {
+    if (wide() || temperature != 1 || classes <= softgrad::tiny_classes ||
+        classes > softgrad::block_classes)
+      return;
+    Bundle<T> d(rows, classes, place), same(rows, classes, place);
+    k.log_product_of_logits(x.as_const(), g.as_const(), d.rows(), classes, scratch.data());
+    for (long i = 0; i < rows; i++) {
+      Real sum = 0, size = 0;
+      for (long j = 0; j < classes; j++)
+        sum += g.at(i, j), size += std::abs(Real(g.at(i, j))), same.at(i, j) = g.at(i, j);
+      for (long j = 0; j < classes; j++) {
+        const Real own = g.at(i, j);
+        close<T>("log product of logits", d.at(i, j), own - p(i, j) * sum,
+                 std::abs(own) + p(i, j) * size, 3);
+      }
+    }
+    k.log_product_of_logits(x.as_const(), same.as_const(), same.rows(), classes, scratch.data());
+    for (long i = 0; i < rows; i++)
+      for (long j = 0; j < classes; j++)
+        close<T>("log product of logits in place", same.at(i, j), d.at(i, j), 0, 0);
+  }
+
   void check_products() {
     normalize(softgrad::Output::probability, y);
     Bundle<T> d(rows, classes, place);
@@ -275,6 +298,7 @@ void check_rows_of(const softgrad::Kernels<T>& kernels, const std::string& name)
           kernel.check_in_place();
           kernel.check_products();
           kernel.check_products_of_logits();
+          kernel.check_log_products_of_logits();
           kernel.check_losses();
         }
       }

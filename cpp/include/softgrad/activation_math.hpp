@@ -79,17 +79,12 @@ SOFTGRAD_INLINE vd at_most(vd x, S bound) {
 // exp(x) for x <= 0, and exp(x + low) for |low| <= ulp(x). 0 below -132 (Single) or -797 (Full),
 // exp(-693) below that (Short). NaN passes.
 // Single: exp at most 1.1 ULP, 1 - exp 1.3; Full: 0.6 and 1.3; Short: 2^-39.
-//
-// With direction -1 `biased` is exp(x) 2^-bias instead, for x of both signs: 0 below -43 (Single)
-// or -620 (Full), and never infinite: exp(132) 2^-64 or exp(797) 2^-128 at the most. `e` and
-// `one_minus` mean nothing then.
-template <class P, int direction = 1, class... Low>
+template <class P, class... Low>
 SOFTGRAD_INLINE Exponential<vf> exponential(vf x, Low... low)
   requires std::is_same_v<P, Single>
 {
-  constexpr int lowest = -127 - direction * Single::bias;  // whose power of two is 0 here
+  constexpr int lowest = -127 - Single::bias;  // whose power of two is 0 here
   x = maximum(splat(float(lowest * ln2)), x);
-  if constexpr (direction < 0) x = at_most(x, 191 * 0.693147180559945f);
   vf t = fma(x, splat(1.44269504088896341f), splat(round_f));
   vf n = t - round_f;
   vf r = fma(n, splat(-0x1.63p-1f), x);   // exact
@@ -104,13 +99,12 @@ SOFTGRAD_INLINE Exponential<vf> exponential(vf x, Low... low)
   return {biased, biased * Single::unbias, fma(-unit, p, 1.0f - unit)};
 }
 
-template <class P, int direction = 1, class... Low>
+template <class P, class... Low>
 SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   requires std::is_same_v<P, Full>
 {
-  constexpr int lowest = -1023 - direction * Full::bias;
+  constexpr int lowest = -1023 - Full::bias;
   x = maximum(splat(lowest * ln2), x);
-  if constexpr (direction < 0) x = at_most(x, 1150 * ln2);
   vd t = fma(x, splat(log2e), splat(round_d));
   vd n = t - round_d;
   vd r1 = fma(n, splat(-ln2_hi), x);  // exact
@@ -130,12 +124,11 @@ SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   return {biased, biased * Full::unbias, fma(-unit, r + rest, 1.0 - unit)};
 }
 
-template <class P, int direction = 1, class... Low>
+template <class P, class... Low>
 SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   requires std::is_same_v<P, Short>
 {
   x = maximum(splat(-1000 * ln2), x);
-  if constexpr (direction < 0) x = at_most(x, 1000 * ln2);
   vd t = fma(x, splat(log2e), splat(round_d));
   vd r = (fma(t - round_d, splat(-ln2), x) + ... + low);
   vd q = polynomial(
@@ -145,6 +138,24 @@ SOFTGRAD_INLINE Exponential<vd> exponential(vd x, Low... low)
   vd unit = (vd)(((vul)t - ((vul)splat(round_d) - 1023)) << 52);
   vd e = fma(unit, p, unit);
   return {e, e, fma(-unit, p, 1.0 - unit)};
+}
+
+// exp(x) 2^-bias times the constant of common_power, for quotients that do not see it: at most 0.6
+// ULP, for x of both signs. It neither overflows nor leaves the normal numbers: below
+// (bias - 125) ln 2 (Single) or (bias - 1021) ln 2 it stays as there, above (bias + 125) ln 2 or
+// (bias + 1021) ln 2 too. NaN passes.
+template <class P, class R>
+SOFTGRAD_INLINE R common_exponential(R x) {
+  using S = typename P::S;
+  using Of = FastExpOf<S>;
+  constexpr int range = -1 - Of::least;
+  constexpr S round = Of::round - S(8 * P::bias);
+  x = at_most(maximum(splat(S((P::bias - range) * ln2)), x), S((P::bias + range) * ln2));
+  R t = fma(x, splat(S(8) * Of::log2e), splat(round));
+  R n = t - round;
+  R r = fma(n, splat(-Of::low), fma(n, splat(-Of::high), x));  // the inner one is exact
+  R s = common_power(t);
+  return fma(Of::rest(r, r * r), s, s);
 }
 
 // log1p(e) for 0 <= e <= 1: with f = e, or f = (e - 1) / 2 and ln 2 more, and s = f / (2 + f),

@@ -36,14 +36,15 @@ struct Identity {
   }
 };
 
-// s = c / (c + c exp(-x)), which c keeps finite; s' = e / (1 + e)^2;
-// s'' = -sign(x) s' (1 - e) / (1 + e).
+// s = c / (c + c exp(-x)), which c keeps finite: the exponential's own constant and bias; s' = e /
+// (1 + e)^2; s'' = -sign(x) s' (1 - e) / (1 + e).
 struct Sigmoid {
   using Float = Single;
   template <class P, int order, class R, class S>
   static SOFTGRAD_INLINE R of(R x, S) {
     if constexpr (order == 0) {
-      return P::unbias / (P::unbias + exponential<P, -1>(-x).biased);
+      constexpr S c = common_constant<S> * P::unbias;
+      return c / (c + common_exponential<P>(-x));
     } else {
       const auto [biased, e, one_minus] = exponential<P>(below(x));
       R s = S(1) + e, d = square_of_sum(s, e);

@@ -90,6 +90,20 @@ void product_of_logits(const Array<const T>& x, const Array<const T>& g, const A
   for_long_rows(rows, a, g.layout, y.layout);
 }
 
+// g - p sum g with p = softmax(x), where classes are few enough for its kernel.
+inline bool has_log_product(long classes) {
+  return classes > tiny_classes && classes <= block_classes;
+}
+template <class T>
+void log_product_of_logits(const Array<const T>& x, const Array<const T>& g, const Array<T>& y) {
+  const long classes = x.layout.classes;
+  const auto kernel = kernels_for<T>().log_product_of_logits;
+  for_bundles<T>(x.layout.rows, classes, !are_contiguous(x.layout, g.layout, y.layout), false,
+                 [&](long r, long n, T* scratch) {
+                   kernel(x.rows(r, n), g.rows(r, n), y.rows(r, n), classes, scratch);
+                 });
+}
+
 template <class T>
 void dot(const Array<const T>& p, const Array<const T>& g, T* result) {
   const Layout& a = p.layout;

@@ -1,15 +1,17 @@
 // Exponentials of a row, relative to the row's maximum.
 //
-// FastExp     exp(x - max) * 2^bias / exp(frac(max)), one register in, one out, in the type of the
-//             logits. x itself is reduced (n = rint(x log2 e), two-part ln 2), so that no rounded
-//             difference x - max enters; the integer exponents are offset by the row's largest n.
-//             Where |max| > limit the difference x - max is exact for every x that still counts
-//             (both are multiples of ulp(limit / 2) and less than 2^24, 2^53 of them apart), and is
-//             used. float32:  at most 0.9 ULP, 2^bias = 2^24, x - max in [-104.7, 0]; below: 0
-//             float64:  at most 0.6 ULP, 2^bias = 2^54, x - max in [-745.4, 0]; below -746.6: 0;
-//             times a constant 1 + 3.5e-8, see common_eighths
+// FastExp     exp(x - max) * 2^bias / exp(frac(max)) times a constant, one register in, one out, in
+//             the type of the logits. x itself is reduced (n = rint(8 x log2 e), two-part ln 2), so
+//             that no rounded difference x - max enters; the integer exponents are offset by the
+//             row's largest. Where |max| > limit the difference x - max is exact for every x that
+//             still counts (both are multiples of ulp(limit / 2) and less than 2^24, 2^53 of them
+//             apart), and is used. At most 0.6 ULP; 0 where x - max is below
+//             float32:  -104.3, 2^bias = 2^25
+//             float64:  -745.8, 2^bias = 2^54
 //             The bias keeps every value that can round to a nonzero probability a normal number:
-//             subnormal probabilities are rounded once, by the final multiplication.
+//             subnormal probabilities are rounded once, by the final multiplication. What rounding
+//             takes from an exponential can be had as well: the sum of both is within 2^-27
+//             (float32) or 2^-55.5.
 // CarefulExp  exp((x - max) / T) with more digits than the type of the logits, for logarithms,
 //             confident rows and temperatures. float32: in double, 2^-39. float64: two doubles,
 //             2^-56.
@@ -36,57 +38,6 @@ constexpr float round_f = 12582912.0f;          // 1.5 * 2^23
 typedef std::uint32_t vui __attribute__((vector_size(vector_bytes)));
 typedef std::uint64_t vul __attribute__((vector_size(vector_bytes)));
 
-template <class T>
-struct FastExp;
-
-template <>
-struct FastExp<float> {
-  using V = vf;
-  static constexpr int bias = 24;
-  static constexpr float limit = 512.0f;
-  vf offset, lowest;
-  vi shift;
-
-  // The offset, lowest argument and exponent shift of rows with maximum m (finite), lane by lane.
-  static SOFTGRAD_INLINE FastExp of(vf m, vf* exponent) {
-    FastExp r;
-    vf zero = {};
-    vf magnitude = m < 0 ? -m : m;
-    r.offset = magnitude > limit ? m : zero;
-    vf t = fma(m - r.offset, splat(1.44269504088896341f), splat(round_f));
-    vf n = t - round_f;
-    r.shift = (vi)((vui)t - (127 + bias));
-    r.lowest = (n - float(127 + bias)) * 0.693147180559945f;
-    *exponent = n;
-    return r;
-  }
-  SOFTGRAD_INLINE vf operator()(vf x) const {
-    in_step<1>(&x);
-    return x;
-  }
-  // n registers at a time, step by step: one after the other, their chains of dependent
-  // instructions would fill the processor's scheduler, which then sees too few of them to hide the
-  // latency.
-  template <int n>
-  SOFTGRAD_INLINE void in_step(vf* x) const {
-    vf t[n], r[n], q[n], p[n], h[n];
-#define SOFTGRAD_EACH _Pragma("GCC unroll 4") for (int i = 0; i < n; i++)
-    SOFTGRAD_EACH x[i] = maximum(lowest, x[i] - offset);
-    SOFTGRAD_EACH t[i] = fma(x[i], splat(1.44269504088896341f), splat(round_f));
-    SOFTGRAD_EACH q[i] = t[i] - round_f;
-    SOFTGRAD_EACH r[i] = fma(q[i], splat(-0x1.63p-1f), x[i]);      // exact
-    SOFTGRAD_EACH r[i] = fma(q[i], splat(0x1.bd0106p-13f), r[i]);  // ln2 = 0x1.63p-1 - that
-    SOFTGRAD_EACH p[i] = fma(splat(0x1.6a23d0p-10f), r[i], splat(0x1.123a20p-7f));
-    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.5558f2p-5f));
-    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.555492p-3f));
-    SOFTGRAD_EACH p[i] = fma(p[i], r[i], splat(0x1.fffffcp-2f));
-    SOFTGRAD_EACH h[i] = 1.0f + r[i];
-    SOFTGRAD_EACH p[i] = h[i] + fma(p[i], r[i] * r[i], (1.0f - h[i]) + r[i]);
-    SOFTGRAD_EACH x[i] = p[i] * (vf)(((vui)t[i] - (vui)shift) << 23);
-#undef SOFTGRAD_EACH
-  }
-};
-
 // 2^(k / 8), as two doubles.
 alignas(64) inline constexpr double eighths[8] = {
     0x1.0000000000000p+0, 0x1.172b83c7d517bp+0, 0x1.306fe0a31b715p+0, 0x1.4bfdad5362a27p+0,
@@ -106,13 +57,6 @@ alignas(64) inline constexpr double half_eighths[8] = {
 alignas(64) inline constexpr double half_eighths_low[8] = {
     eighths_low[0] / 2, eighths_low[1] / 2, eighths_low[2] / 2, eighths_low[3] / 2,
     eighths_low[4] / 2, eighths_low[5] / 2, eighths_low[6] / 2, eighths_low[7] / 2};
-// The same times c = 1 + 157253372 * 2^-52, a factor for which all eight lie within 2^-57 of a
-// double and need no low part. Probabilities do not see it, being quotients of such exponentials.
-alignas(64) inline constexpr double common_eighths[8] = {
-    0x1.00000095f7efcp+0, 0x1.172b846b5fcbdp+0, 0x1.306fe15573682p+0, 0x1.4bfdae15ded10p+0,
-    0x1.6a09e73c0a228p+0, 0x1.8ace5509f2838p+0, 0x1.ae89fa91e4837p+0, 0x1.d5818ee2c567bp+0};
-constexpr double log_common = 0x1.2befdf282572fp-25;  // log c
-
 // q with exp r = 1 + r + r^2 q(r), |r| <= ln2 / 16.
 SOFTGRAD_INLINE vd exp_rest(vd r, vd r2) {
   const vd a = fma(r, splat(0x1.555555555512fp-3), splat(0x1.000000000010bp-1));
@@ -123,58 +67,112 @@ SOFTGRAD_INLINE vd exp_rest(vd r, vd r2) {
 // 2^(floor(k / 8) - shift) for a number t to which round_d has been added: k in its low bits.
 SOFTGRAD_INLINE vd whole_power(vd t, vul shift) { return (vd)((((vul)t >> 3) - shift) << 52); }
 
-template <>
-struct FastExp<double> {
-  using V = vd;
-  static constexpr int bias = 54;
-  static constexpr double limit = 2048.0;
-  vd offset, lowest;
-  vl shift;
+// 2^(k / 8) times a factor c for which all eight lie so close to a number of the type (2^-28.4,
+// 2^-57) that they need no low part. Probabilities do not see the factor, being quotients of such
+// exponentials. As bit patterns from which k has been taken at the place where the upper bits of a
+// number n = 8 m + k, shifted there, make the exponent: the sum of both is c 2^(n / 8).
+template <class T, class Bits>
+struct Eighths {
+  alignas(64) T parts[64 / sizeof(T)];
 
-  static SOFTGRAD_INLINE FastExp of(vd m, vd* exponent) {
+  constexpr explicit Eighths(const T (&powers)[8]) {
+    constexpr int place = sizeof(T) == 4 ? 20 : 49;
+    for (Bits k = 0; k < 64 / sizeof(T); k++)
+      parts[k] = __builtin_bit_cast(T, __builtin_bit_cast(Bits, powers[k % 8]) - (k % 8 << place));
+  }
+};
+inline constexpr Eighths<float, std::uint32_t> common_eighths_f({0x1.16747cp+0f, 0x1.2fa848p+0f,
+                                                                 0x1.4b2404p+0f, 0x1.691c8ap+0f,
+                                                                 0x1.89cb7cp+0f, 0x1.ad6fb4p+0f,
+                                                                 0x1.d44dbcp+0f, 0x1.feb052p+0f});
+inline constexpr Eighths<double, std::uint64_t> common_eighths_d(
+    {0x1.00000095f7efcp+0, 0x1.172b846b5fcbdp+0, 0x1.306fe15573682p+0, 0x1.4bfdae15ded10p+0,
+     0x1.6a09e73c0a228p+0, 0x1.8ace5509f2838p+0, 0x1.ae89fa91e4837p+0, 0x1.d5818ee2c567bp+0});
+// The logarithm of the factor that all exponentials of FastExp<T> have in common.
+template <class T>
+constexpr double log_of_common = sizeof(T) == 4 ? 0x1.58634e9c17ee2p-4 : 0x1.2befdf282572fp-25;
+
+// The factor itself.
+template <class T>
+constexpr T common_constant = sizeof(T) == 4 ? T(0x1.16747cp+0) : T(0x1.00000095f7efcp+0);
+
+// c 2^(n / 8) for the integer n in the low bits of t.
+SOFTGRAD_INLINE vf common_power(vf t) {
+  return (vf)((vui)pick(common_eighths_f.parts, t) + ((vui)t << 20));
+}
+SOFTGRAD_INLINE vd common_power(vd t) {
+  return (vd)((vul)pick(common_eighths_d.parts, t) + ((vul)t << 49));
+}
+
+// What FastExp needs to know of the type.
+template <class T>
+struct FastExpOf;
+template <>
+struct FastExpOf<float> {
+  static constexpr int bias = 25, least = -126;  // least: exponent of the normal numbers
+  static constexpr float limit = 512.0f, log2e = 1.44269504088896341f, round = round_f;
+  // ln 2 / 8 in two parts; the first has 9 bits, so that n times it is exact.
+  static constexpr float ln2 = 0.693147180559945f, high = 0x1.63p-4f, low = -0x1.bd0106p-16f;
+  static SOFTGRAD_INLINE vf rest(vf r, vf r2) {
+    const vf q = fma(r, splat(0x1.554908p-5f), splat(0x1.555c7ap-3f));
+    return fma(fma(q, r, splat(0.5f)), r2, r);
+  }
+};
+template <>
+struct FastExpOf<double> {
+  static constexpr int bias = 54, least = -1022;
+  static constexpr double limit = 2048.0, log2e = softgrad::SOFTGRAD_ISA::log2e, round = round_d;
+  static constexpr double ln2 = softgrad::SOFTGRAD_ISA::ln2, high = ln2_hi / 8, low = ln2_lo / 8;
+  static SOFTGRAD_INLINE vd rest(vd r, vd r2) { return fma(exp_rest(r, r2), r2, r); }
+};
+
+template <class T>
+struct FastExp {
+  using V = Register<T>;
+  using Of = FastExpOf<T>;
+  static constexpr int bias = Of::bias;
+  V offset, lowest;
+  V round;  // adding it rounds to an integer and offsets the exponent
+
+  // For rows with maximum m (finite), lane by lane, and their largest exponents. A sum that is
+  // wanted below the range of the type may have a larger bias.
+  static SOFTGRAD_INLINE FastExp of(V m, V* exponent, int biased_by = bias) {
     FastExp r;
-    vd zero = {};
-    vd magnitude = m < 0 ? -m : m;
-    r.offset = magnitude > limit ? m : zero;
-    vd t = fma(m - r.offset, splat(log2e), splat(round_d));
-    vd n = t - round_d;
-    r.shift = (vl)((vul)t - (1023 + bias));
-    r.lowest = (n - double(1023 + bias)) * ln2;
+    V zero = {};
+    V magnitude = m < 0 ? -m : m;
+    r.offset = magnitude > Of::limit ? m : zero;
+    V n = fma(m - r.offset, splat(Of::log2e), splat(Of::round)) - Of::round;
+    r.round = Of::round - T(8) * (n - T(biased_by));
+    r.lowest = (n - T(biased_by - Of::least)) * Of::ln2;
     *exponent = n;
     return r;
   }
-  SOFTGRAD_INLINE vd operator()(vd x) const {
-    together<1>(&x);
+  SOFTGRAD_INLINE V operator()(V x) const {
+    in_step<1>(&x);
     return x;
   }
-  // Two at a time: more would need more registers than there are.
+  // n registers at a time, step by step: one after the other, their chains of dependent
+  // instructions would fill the processor's scheduler, which then sees too few of them to hide the
+  // latency. `low`, if not null, gets what rounding takes from the exponentials.
   template <int n>
-  SOFTGRAD_INLINE void in_step(vd* x) const {
-    static_assert(n % 2 == 0);
-    for (int i = 0; i < n; i += 2) together<2>(x + i);
-  }
-
- private:
-  template <int n>
-  SOFTGRAD_INLINE void together(vd* x) const {
-    vd t[n], q[n], r[n], p[n], s[n];
-#define SOFTGRAD_EACH _Pragma("GCC unroll 2") for (int i = 0; i < n; i++)
-    SOFTGRAD_EACH x[i] = maximum(lowest, x[i] - offset);
-    SOFTGRAD_EACH t[i] = fma(x[i], splat(8 * log2e), splat(round_d));
-    SOFTGRAD_EACH q[i] = t[i] - round_d;
-    SOFTGRAD_EACH r[i] = fma(q[i], splat(-ln2_hi / 8), x[i]);  // exact
-    SOFTGRAD_EACH r[i] = fma(q[i], splat(-ln2_lo / 8), r[i]);
-    SOFTGRAD_EACH p[i] = r[i] * r[i];
-    SOFTGRAD_EACH p[i] = fma(exp_rest(r[i], p[i]), p[i], r[i]);
-    SOFTGRAD_EACH s[i] = pick(common_eighths, t[i]);
-    SOFTGRAD_EACH p[i] = fma(p[i], s[i], s[i]);
-    SOFTGRAD_EACH x[i] = p[i] * whole_power(t[i], (vul)shift);
+  SOFTGRAD_INLINE void in_step(V* x, V* low = nullptr) const {
+    V t[n], q[n], r[n], p[n], s[n];
+#define SOFTGRAD_EACH _Pragma("GCC unroll 4") for (int i = 0; i < n; i++)
+    SOFTGRAD_EACH x[i] = x[i] - offset;
+    SOFTGRAD_EACH t[i] = fma(x[i], splat(T(8) * Of::log2e), round);
+    SOFTGRAD_EACH q[i] = t[i] - round;
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(-Of::high), x[i]);  // exact
+    SOFTGRAD_EACH r[i] = fma(q[i], splat(-Of::low), r[i]);
+    SOFTGRAD_EACH p[i] = Of::rest(r[i], r[i] * r[i]);
+    SOFTGRAD_EACH s[i] = common_power(t[i]);
+    SOFTGRAD_EACH {
+      const V from = x[i];
+      x[i] = fma_above(from, lowest, p[i], s[i], s[i]);
+      if (low) low[i] = fma_above(from, lowest, p[i], s[i], s[i] - x[i]);
+    }
 #undef SOFTGRAD_EACH
   }
 };
-// The logarithm of the factor that all exponentials of FastExp<T> have in common.
-template <class T>
-constexpr double log_of_common = sizeof(T) == 4 ? 0.0 : log_common;
 
 // exp(z) for two doubles z = hi + lo <= 0, times 2^54; at most 2^-56; 0 below -746.5.
 SOFTGRAD_INLINE DD exp_dd_biased(vd zh, vd zl) {

@@ -142,6 +142,10 @@ struct Kernels {
   // scratch as for rows that lie apart.
   void (*product_of_logits)(const Rows<const T>& x, const Rows<const T>& g, const Rows<T>& y,
                             long classes, double temperature, T* scratch);
+  // g - p sum g with p = softmax(x) from the logits, for 33 to 4096 classes; rows and scratch as
+  // above.
+  void (*log_product_of_logits)(const Rows<const T>& x, const Rows<const T>& g, const Rows<T>& y,
+                                long classes, T* scratch);
   void (*dot)(const Rows<const T>& p, const Rows<const T>& g, T* const* result, long classes,
               T* scratch);
 

@@ -1,10 +1,9 @@
 // Sums of exponentials of one row: contiguous, block by block.
 //
 // A row's sum is taken in blocks of block_classes; within a block class c belongs to lane c mod 16,
-// consecutive vectors are added in the logits' type (four for float32, two for float64), their sums
-// in double (float32) or with their rounding errors (float64), and the lanes by a fixed tree.
-// Blocks are joined in order. Relative error of a sum beyond the exponentials': float32 2^-24,
-// float64 2^-54.
+// two consecutive vectors are added in the logits' type, their sums in double (float32) or with
+// their rounding errors (float64), and the lanes by a fixed tree. Blocks are joined in order.
+// Relative error of a sum beyond the exponentials': float32 2^-24, float64 2^-54.
 #pragma once
 
 #include "kernels.hpp"
@@ -12,9 +11,10 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
-// A sum below this (in units of 2^bias) may have a term of more than 1/16 of it; its logarithm and
-// the target's gradient then need the sum of the others.
-constexpr double care_below = 24.0;
+// A sum below this (in units of 2^bias) may be less than e^2 times its largest term, which is at
+// most 1.55 of these units: the logarithm is then below 2, and it and the target's gradient need
+// the sum of the others.
+constexpr double care_below = 12.0;
 
 // Largest number that is not NaN; -inf if there is none.
 template <class T>
@@ -77,7 +77,8 @@ struct QuadTotal<float> {
   D16 total = all16(0.0);
   SOFTGRAD_INLINE void add(const F16& quad) { total = add16(total, to_double(quad)); }
   SOFTGRAD_INLINE void add(const F16& a, const F16& b, const F16& c, const F16& d) {
-    add(add16(add16(a, b), add16(c, d)));
+    add(add16(a, b));
+    add(add16(c, d));
   }
   SOFTGRAD_INLINE void result(double& hi, double& lo) const {
     hi = sum_lanes(total);
@@ -169,10 +170,10 @@ void block_sum(const T* x, long n, BlockSum* sum) {
 
 // The sum of exp((x - max) / T) over the classes that are not a maximum, in more than the logits'
 // precision, and the number of maxima. NaN passes.
-template <bool tempered, class T>
-SOFTGRAD_INLINE void careful_sum(const T* x, long n, double max, double temperature,
-                                 BlockSum* sum) {
-  using Exp = CarefulExp<T, tempered>;
+template <class T>
+SOFTGRAD_INLINE void tempered_sum(const T* x, long n, double max, double temperature,
+                                  BlockSum* sum) {
+  using Exp = CarefulExp<T, true>;
   const Exp exp = Exp::of(splat(max), temperature);
   Sum16 total = zero_sum();
   D16 ties = all16(0.0);
@@ -198,12 +199,66 @@ SOFTGRAD_INLINE void careful_sum(const T* x, long n, double max, double temperat
   DD s = combine_lanes(total);
   *sum = {max, 0, 0, s.hi[0] * Exp::unbias, s.lo[0] * Exp::unbias, sum_lanes(ties)};
 }
+
+// The same without a temperature, from fast exponentials and what rounding took from them, over
+// that of the maximum.
+template <class T>
+SOFTGRAD_INLINE void sum_beside_max(const T* x, long n, double max, BlockSum* sum) {
+  using V = Lanes<T>;
+  constexpr T nothing = -std::numeric_limits<T>::infinity();
+  constexpr int count = registers<T>;
+  const Register<T> top = splat(T(max)), one = splat(T(1));
+  // Terms too small for the type may make a sum that is not.
+  Register<T> exponent;
+  const FastExp<T> exp = FastExp<T>::of(top, &exponent, sizeof(T) == 4 ? 100 : 900);
+  Sum16 total = zero_sum();
+  V ties = all16(T(0)), low = ties;  // as floats: few enough, and small enough
+  auto step = [&]<int many>(Register<T>* v) {
+    Register<T> f[many * count];
+    for (int k = 0; k < many * count; k++) {
+      const auto is_max = v[k] == top;
+      ties.v[k % count] += is_max ? one : Register<T>{};
+      v[k] = is_max ? splat(nothing) : v[k];
+    }
+    for (int k = 0; k < many * count; k += many) exp.template in_step<many>(v + k, f + k);
+    for (int k = 0; k < many; k++) {
+      V e;
+      for (int i = 0; i < count; i++) {
+        e.v[i] = v[k * count + i];
+        low.v[i] += f[k * count + i];
+      }
+      if constexpr (sizeof(T) == 4)
+        total.hi = add16(total.hi, to_double(e));
+      else
+        accumulate(total, e);
+    }
+  };
+  auto load = [](const V& from, Register<T>* v) {
+    for (int i = 0; i < count; i++) v[i] = from.v[i];
+  };
+  Register<T> v[2 * count];
+  long j = 0;
+  for (; j + 32 <= n; j += 32) {
+    load(load16(x + j), v), load(load16(x + j + 16), v + count);
+    step.template operator()<2>(v);
+  }
+  for (; j < n; j += 16) {
+    load(j + 16 <= n ? load16(x + j) : load_head(x + j, n - j, nothing), v);
+    step.template operator()<1>(v);
+  }
+  total.lo = add16(total.lo, to_double(low));
+  Register<T> unit = top, unit_low;
+  exp.template in_step<1>(&unit, &unit_low);
+  const DD largest = fast_two_sum(splat(double(unit[0])), splat(double(unit_low[0])));
+  const DD others = multiply(combine_lanes(total), reciprocal(largest));
+  *sum = {max, 0, 0, others.hi[0], others.lo[0], sum_lanes(to_double(ties))};
+}
 template <class T>
 void careful_block_sum(const T* x, long n, double max, double temperature, BlockSum* sum) {
   if (temperature == 1.0)
-    careful_sum<false>(x, n, max, temperature, sum);
+    sum_beside_max(x, n, max, sum);
   else
-    careful_sum<true>(x, n, max, temperature, sum);
+    tempered_sum(x, n, max, temperature, sum);
 }
 
 // logsumexp - max from a sum of fast exponentials; above = max - offset.
@@ -283,7 +338,8 @@ RowSum join(const BlockSum* sums, long blocks, bool careful, bool logarithm) {
 // Whether the logarithm of a fast sum may lack digits.
 template <class T>
 SOFTGRAD_INLINE bool lacks_digits(const RowSum& r) {
-  constexpr double unit = FastExp<T>::bias == 24 ? 0x1p24 : 0x1p54;
+  constexpr double unit = sizeof(T) == 4 ? 0x1p25 : 0x1p54;
+  static_assert(FastExp<T>::bias == (sizeof(T) == 4 ? 25 : 54));
   return !r.special && !r.careful && r.others_hi < care_below * unit;
 }
 template <class T>

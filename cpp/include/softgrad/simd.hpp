@@ -111,7 +111,37 @@ SOFTGRAD_INLINE vd maximum(vd a, vd b) {
 #endif
 }
 
-// table[k mod 8] for the integers k in the low bits of t; the table begins on a cache line.
+// fma(a, b, c), and 0 where x <= lowest, whatever a, b and c are there. NaN in x is above.
+SOFTGRAD_INLINE vf fma_above(vf x, vf lowest, vf a, vf b, vf c) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  const __mmask16 above = _mm512_cmp_ps_mask((__m512)x, (__m512)lowest, _CMP_NLE_UQ);
+  return (vf)_mm512_maskz_fmadd_ps(above, (__m512)a, (__m512)b, (__m512)c);
+#else
+  return (vf)(~(x <= lowest) & (vi)fma(a, b, c));
+#endif
+}
+SOFTGRAD_INLINE vd fma_above(vd x, vd lowest, vd a, vd b, vd c) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  const __mmask8 above = _mm512_cmp_pd_mask((__m512d)x, (__m512d)lowest, _CMP_NLE_UQ);
+  return (vd)_mm512_maskz_fmadd_pd(above, (__m512d)a, (__m512d)b, (__m512d)c);
+#else
+  return (vd)(~(x <= lowest) & (vl)fma(a, b, c));
+#endif
+}
+
+// table[k mod 8] for the integers k in the low bits of t; the table begins on a cache line. That of
+// floats holds its eight numbers twice.
+SOFTGRAD_INLINE vf pick(const float* table, vf t) {
+#if SOFTGRAD_VECTOR_BYTES == 64
+  return (vf)_mm512_permutexvar_ps((__m512i)t, _mm512_load_ps(table));
+#elif SOFTGRAD_VECTOR_BYTES == 32
+  return (vf)_mm256_permutevar8x32_ps(_mm256_load_ps(table), (__m256i)t);
+#else
+  vf r;
+  for (int i = 0; i < width_f; i++) r[i] = table[((vi)t)[i] & 7];
+  return r;
+#endif
+}
 SOFTGRAD_INLINE vd pick(const double* table, vd t) {
 #if SOFTGRAD_VECTOR_BYTES == 64
   return (vd)_mm512_permutexvar_pd((__m512i)t, _mm512_load_pd(table));

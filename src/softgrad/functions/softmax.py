@@ -310,6 +310,11 @@ class LogSoftmax(Differentiable):
         array([ 0.5, -0.5])
         """
         _check_value(value, x)
+        plain = where is None and temperature == 1
+        if plain and not isinstance(temperature, bool):
+            result: Array = _native.log_softmax_product(x, g, axis, out)  # type: ignore[arg-type]
+            if result is not NotImplemented:
+                return result
         return _product(_native.log_softmax_vjp, x, g, "g", None, axis, temperature, where, out)
 
     def jvp(
@@ -462,8 +467,13 @@ def _product(
             if result is not NotImplemented:
                 return result
     rows = prepare(x, axis, temperature, where)
-    p = rows.probabilities(value)
     cotangent = rows.like(g, name)
+    if kernel is _native.log_softmax_vjp and rows.temperature == 1.0:
+        buffer = rows.buffer(out, cotangent)
+        y: Array = _native.log_softmax_product(rows.logits, cotangent, rows.axis, buffer)
+        if y is not NotImplemented:
+            return rows.deliver(y, out)
+    p = rows.probabilities(value)
     buffer = rows.buffer(out, p, cotangent)
     return rows.deliver(kernel(p, cotangent, rows.axis, rows.scale, buffer), out)
 
