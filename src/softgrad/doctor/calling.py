@@ -86,7 +86,7 @@ def call_key(convention: Convention, probe: Probe) -> tuple[Any, ...]:
     given: list[Any] = [convention.framework, convention.single, probe.shape[0]]
     for role, name in convention.arguments:
         # One at a time: the rows together stand for all.
-        value = _material(role, replace(convention, layout="NC"), probe)
+        value = material(role, replace(convention, layout="NC"), probe)
         array = np.asarray(value)
         given.append((name, role in ("x", "X", "W", "b"), array.dtype.str, array.tobytes()))
     return (*given, convention.layout, convention.target)
@@ -137,7 +137,7 @@ def _call_once(
     options: Mapping[str, Any] | None,
     time_limit: float,
 ) -> Outcome:
-    plain = {role: _material(role, convention, probe) for role in convention.roles}
+    plain = {role: material(role, convention, probe) for role in convention.roles}
     plain.update(options or {})
     given = {role: _in_framework(v, role, convention.framework) for role, v in plain.items()}
     keywords = dict(convention.arguments)
@@ -178,7 +178,7 @@ def _pulled_back(result: Any, convention: Convention, probe: Probe) -> Any:
         return result
     cotangent: Any = 1.0
     if not convention.takes_role("y"):
-        cotangent = _in_framework(_material("g", convention, probe), "g", convention.framework)
+        cotangent = _in_framework(material("g", convention, probe), "g", convention.framework)
     done = tuple(_backward(part, cotangent) if callable(part) else part for part in parts)
     return done if isinstance(result, tuple) else done[0]
 
@@ -220,7 +220,7 @@ def one_hot(probe: Probe) -> Array:
     return np.eye(probe.x.shape[1])[probe.y]
 
 
-def _material(role: str, convention: Convention, probe: Probe) -> Any:
+def material(role: str, convention: Convention, probe: Probe) -> Any:
     """An argument in the function's layout, as a NumPy array or a number."""
     layout = convention.layout
     if role in ("x", "g", "teacher"):

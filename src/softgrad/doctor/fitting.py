@@ -366,7 +366,10 @@ def _zero(kind: Kind, part: str, reading: Reading, exact: bool) -> Fit:
     else:
         mistakes = (28,) if exact else (4,)
     shape = reading.observations[0].parts[part].shape
-    form = Form("0", mistakes, lambda v: np.zeros(shape or len(v.probe.x)))
+    view = reading.view(0, "right", False)
+    bank = forms(kind, part, reading.convention)
+    like = next((f for f in bank if not shape or f.evaluate(view).shape == shape), bank[0])
+    form = Form("0", mistakes, lambda v: np.zeros_like(like.evaluate(v)))
     return Fit(part, form, "right", False, Power(0.0, 0, 0, 0), not shape, mistakes, 0.0, exact)
 
 

@@ -31,7 +31,8 @@ def inputs(convention: Convention, probe: Probe) -> dict[str, Any]:
         given["cotangent"] = probe.g
     if convention.takes_role("T"):
         given["temperature"] = probe.T
-    return given
+    words = {"mask": "mask (True takes part)", "w": "weights", "cw": "class weights"}
+    return given | {words[name]: value for name, value in probe.extra.items()}
 
 
 def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:

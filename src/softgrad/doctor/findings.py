@@ -1,0 +1,174 @@
+"""What is to be reported of a function that has been understood: each mistake with its example."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from softgrad.doctor.catalogue import MISTAKES
+from softgrad.doctor.evidence import Evidence, Examination
+from softgrad.doctor.examples import example, example_of, example_of_class_0
+from softgrad.doctor.extremes import extremes
+from softgrad.doctor.failures import not_in_catalogue
+from softgrad.doctor.fitting import fit, read
+from softgrad.doctor.kinds import Kind
+from softgrad.doctor.report import Example, Finding
+from softgrad.doctor.structure import describe
+from softgrad.doctor.truth import truth
+
+
+def findings_of(ex: Examination) -> tuple[list[Finding], list[Finding]]:
+    """What is wrong, and what would be wrong if more was meant."""
+    reading = ex.reading
+    findings: list[Finding] = []
+    remarks: list[Finding] = []
+    if not reading.explained:
+        special = _flat(ex)
+        found = _unexplained(ex) if special is None else _finding(ex, special, example(ex, special))
+        findings.append(found)
+    findings += [_finding(ex, number, example(ex, number)) for number in reading.mistakes]
+    if reading.convention.target == "index from 1":
+        findings.append(_finding(ex, 24, example_of_class_0(ex)))
+    seen = {f.mistake for f in findings}
+    for evidence in extremes(ex):
+        if evidence.mistake in seen:
+            continue
+        made = _from_evidence(ex, ex.smallest(evidence))
+        (remarks if evidence.remark else findings).append(made)
+        seen.add(evidence.mistake)
+    _about_columns(ex, remarks)
+    _about_the_sum(ex, findings, remarks)
+    findings.sort(key=lambda f: f.mistake or 0)
+    return findings, remarks
+
+
+def _finding(ex: Examination, number: int, shown: Example | None) -> Finding:
+    mistake = MISTAKES[number]
+    confidence, note = 0.98, ""
+    if number in (3, 7, 8) and ex.reading.mistakes == (number,):
+        other = _other_layout(ex)
+        if other:
+            confidence = 0.75
+            meant = "single rows" if other == "C" else "examples in columns"
+            note = f"If {meant} are meant: examine(..., layout={other!r})."
+    if number == 2 and ex.reading.convention.takes == "logits":
+        note = "If the argument is p already: examine(..., takes='probabilities')."
+        confidence = 0.85
+    fix = _fix(number, ex.kind)
+    return Finding(number, mistake.title, mistake.why, fix, confidence, shown, "", note)
+
+
+def _other_layout(ex: Examination) -> str:
+    """The layout for which the function is right, if there is one."""
+    if ex.request.layout is not None:
+        return ""
+    for place, name in (("CN", "CN"), ("row", "C"), ("C1", "C")):
+        convention = replace(ex.reading.convention, layout=place)
+        other, _ = read(ex.subject, ex.kind, convention, ex.request.time_limit)
+        if other is not None:
+            fit(ex.kind, other, ex.request.squared)
+            if other.explained and not other.mistakes:
+                return name
+    return ""
+
+
+def _fix(number: int, kind: Kind) -> str:
+    mistake = MISTAKES[number]
+    families = [kind.name, kind.family]
+    if kind.binary and "binary" in mistake.fix:
+        families = ["binary"]
+    if kind.name == "distillation_grad" and number in (18, 21):
+        families = ["distillation", "grad"]
+    for family in families:
+        if family in mistake.fix:
+            return mistake.fix[family]
+    return mistake.fix[""]
+
+
+def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:
+    shown = example_of(ex, evidence)
+    note = evidence.note[:1].upper() + evidence.note[1:]
+    if evidence.mistake is None:
+        return not_in_catalogue("Nothing in the catalogue fits", note + ".", shown)
+    if evidence.remark:
+        note = (
+            "Labels of -1 are read as the last class. If such labels mark rows to be left "
+            "out, they are not; examine(..., ignore_index=-1) checks that."
+        )
+    made = _finding(ex, evidence.mistake, shown)
+    return replace(made, confidence=evidence.confidence, note=note)
+
+
+def _unexplained(ex: Examination) -> Finding:
+    reading = ex.reading
+    part = next(n for n, f in reading.fits.items() if f is None)
+    target = truth(ex, part)
+    right = [target.predict(o.probe, reading.convention) for o in reading.observations[:4]]
+    actual = [o.parts[part] for o in reading.observations[:4]]
+    if right[0].shape != actual[0].shape and part == "loss":
+        right = [np.asarray(r.sum()) for r in right]
+    where = "" if len(reading.fits) == 1 else f"In its {part}: "
+    text = where + describe(right, actual)
+    title = "It is wrong, and nothing in the catalogue fits"
+    return not_in_catalogue(title, text, example(ex, None))
+
+
+def _about_columns(ex: Examination, remarks: list[Finding]) -> None:
+    """A function that is right for columns is wrong for rows."""
+    reading = ex.reading
+    if reading.convention.layout == "CN" and ex.request.layout is None and not reading.mistakes:
+        note = (
+            "The columns are taken as examples, as in layout (C, N). If the rows are, the "
+            "wrong axis is normalised; examine(..., layout='NC') checks that."
+        )
+        remarks.append(replace(_finding(ex, 8, None), note=note, confidence=0.4))
+
+
+def _about_the_sum(ex: Examination, findings: list[Finding], remarks: list[Finding]) -> None:
+    """A gradient of the sum is right for the sum, and lacks 1/N for the mean."""
+    reading, reduction = ex.reading, ex.request.reduction
+    if 18 in {f.mistake for f in findings} or reduction == "sum":
+        return
+    batch = not reading.convention.single
+    parts = [f for n, f in reading.fits.items() if f and n in ("grad", "dW")]
+    if ex.kind.name == "sigmoid_grad" or not batch or "loss" in reading.fits:
+        parts = []
+    if reduction == "mean" and batch:
+        parts = [f for n, f in reading.fits.items() if f and n in ("loss", "grad", "dW")]
+    if not any(f.power.a == 0 and f.power.c for f in parts):
+        return
+    made = _finding(ex, 18, example(ex, 18, mean=True))
+    if reduction == "mean":
+        findings.append(replace(made, confidence=0.97))
+        return
+    note = (
+        "This is the gradient of the summed loss. If the loss is the mean of the rows, divide by N."
+    )
+    made = replace(made, note=note, confidence=0.5)
+    (findings if findings else remarks).append(made)
+
+
+def _flat(ex: Examination) -> int | None:
+    """The mistake of a result that does not move with the logits, or only in jumps."""
+    kind, reading = ex.kind, ex.reading
+    part = next(n for n, f in reading.fits.items() if f is None)
+    near: list[bool] = []
+    far: list[bool] = []
+    for seen in reading.observations[:3]:
+        p = seen.probe
+        for shift, into in ((1e-5, near), (0.7, far)):
+            ramp = shift * np.cos(np.arange(p.x.size).reshape(p.x.shape) + 0.5)
+            W = (
+                None
+                if p.W is None
+                else p.W + shift * np.cos(np.arange(p.W.size)).reshape(p.W.shape)
+            )
+            moved = ex.see(replace(p, x=p.x + ramp, W=W)).parts.get(part)
+            same = moved is not None and np.array_equal(moved, seen.parts[part], equal_nan=True)
+            into.append(same)
+    if kind.binary and all(near) and all(far):
+        return 26
+    if all(near) and not all(far) and kind.family in ("loss", "grad", "both", "rows"):
+        return 28
+    return None
