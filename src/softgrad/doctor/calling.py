@@ -79,6 +79,8 @@ class Outcome:
     mutated: tuple[str, ...] = ()
     after: dict[str, Array] = field(default_factory=dict)
     kind: str = ""  # the type's name, and the dtype where there is one
+    keys: tuple[str, ...] = ()  # of a dictionary
+    closure: bool = False  # whether the backward pass came back as a function
 
 
 def call_key(convention: Convention, probe: Probe) -> tuple[Any, ...]:
@@ -147,7 +149,8 @@ def _call_once(
     printed = io.StringIO()
     try:
         with _quiet(printed), _time_limit(time_limit):
-            result = _pulled_back(function(*arguments, **named), convention, probe)
+            given_back = function(*arguments, **named)
+            result = _pulled_back(given_back, convention, probe)
     except Exception as error:
         outcome.error = error
     except (SystemExit, KeyboardInterrupt) as error:
@@ -156,6 +159,9 @@ def _call_once(
         outcome.error = ExitError(f"it calls exit({error.code!r})")
     else:
         outcome.kind = kind_of(result)
+        outcome.closure = result is not given_back
+        if isinstance(result, Mapping):
+            outcome.keys = tuple(map(str, result))
         try:
             outcome.value = to_numpy(result)
         except Exception as error:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from softgrad.doctor import understanding
-from softgrad.doctor.catalogue import right_code
 from softgrad.doctor.choosing import Choice
 from softgrad.doctor.classes import subject_of
 from softgrad.doctor.evidence import Examination
 from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.findings import findings_of
 from softgrad.doctor.kinds import KINDS, find_kind
+from softgrad.doctor.programs import program, usual_program
 from softgrad.doctor.report import Report
 from softgrad.doctor.request import Request
 from softgrad.errors import OptionError, OptionTypeError
@@ -134,11 +134,11 @@ def _report(request: Request) -> Report:
     if guessed and not reading.explained and not choice.named(kind):
         raise _cannot_be_guessed(name)
     ex = Examination(request, kind, reading)
-    findings, remarks = findings_of(ex)
+    found = findings_of(ex)
     words = understanding.understood(name, kind, reading)
-    code = right_code(kind.name, name)
+    code = program(ex, found.evidence)
     notes = understanding.notes(reading)
-    return Report(name, kind.name, guessed, words, findings, remarks, notes, code)
+    return Report(name, kind.name, guessed, words, found.findings, found.remarks, notes, code)
 
 
 def _nothing_works(choice: Choice) -> Report:
@@ -158,7 +158,7 @@ def _nothing_works(choice: Choice) -> Report:
     convention, outcome = tried[-1] if choice.overtime else tried[0]
     finding = failure(kind, convention, outcome, choice.request.time_limit)
     words = {"tried": f"{len(tried)} ways to call it"}
-    code = right_code(kind.name, subject.name)
+    code = usual_program(kind, subject.name)
     return Report(subject.name, kind.name, claimed is None, words, [finding], code=code)
 
 

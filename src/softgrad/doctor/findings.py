@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,21 +12,30 @@ from softgrad.doctor.examples import example, example_of, example_of_class_0
 from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import not_in_catalogue
 from softgrad.doctor.fitting import fit, read
-from softgrad.doctor.kinds import Kind
+from softgrad.doctor.programs import spelled
 from softgrad.doctor.report import Example, Finding
 from softgrad.doctor.structure import describe
 from softgrad.doctor.truth import truth
 
 
-def findings_of(ex: Examination) -> tuple[list[Finding], list[Finding]]:
-    """What is wrong, and what would be wrong if more was meant."""
+@dataclass
+class Found:
+    """What is wrong, what would be wrong if more was meant, and what inputs have shown."""
+
+    findings: list[Finding] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+
+
+def findings_of(ex: Examination) -> Found:
+    """Everything that is to be said about a function."""
     reading = ex.reading
-    findings: list[Finding] = []
-    remarks: list[Finding] = []
+    found = Found()
+    findings, remarks = found.findings, found.remarks
     if not reading.explained:
         special = _flat(ex)
-        found = _unexplained(ex) if special is None else _finding(ex, special, example(ex, special))
-        findings.append(found)
+        one = _unexplained(ex) if special is None else _finding(ex, special, example(ex, special))
+        findings.append(one)
     findings += [_finding(ex, number, example(ex, number)) for number in reading.mistakes]
     if reading.convention.target == "index from 1":
         findings.append(_finding(ex, 24, example_of_class_0(ex)))
@@ -37,10 +46,11 @@ def findings_of(ex: Examination) -> tuple[list[Finding], list[Finding]]:
         made = _from_evidence(ex, ex.smallest(evidence))
         (remarks if evidence.remark else findings).append(made)
         seen.add(evidence.mistake)
+        found.evidence.append(evidence)
     _about_columns(ex, remarks)
     _about_the_sum(ex, findings, remarks)
     findings.sort(key=lambda f: f.mistake or 0)
-    return findings, remarks
+    return found
 
 
 def _finding(ex: Examination, number: int, shown: Example | None) -> Finding:
@@ -55,7 +65,7 @@ def _finding(ex: Examination, number: int, shown: Example | None) -> Finding:
     if number == 2 and ex.reading.convention.takes == "logits":
         note = "If the argument is p already: examine(..., takes='probabilities')."
         confidence = 0.85
-    fix = _fix(number, ex.kind)
+    fix = _fix(ex, number)
     return Finding(number, mistake.title, mistake.why, fix, confidence, shown, "", note)
 
 
@@ -73,17 +83,22 @@ def _other_layout(ex: Examination) -> str:
     return ""
 
 
-def _fix(number: int, kind: Kind) -> str:
-    mistake = MISTAKES[number]
-    families = [kind.name, kind.family]
-    if kind.binary and "binary" in mistake.fix:
-        families = ["binary"]
-    if kind.name == "distillation_grad" and number in (18, 21):
-        families = ["distillation", "grad"]
-    for family in families:
-        if family in mistake.fix:
-            return mistake.fix[family]
-    return mistake.fix[""]
+_BINARY_FIXES = {
+    "sigmoid": "s_lines",
+    "sigmoid_grad": "s_lines",
+    "binary_cross_entropy": "binary_line",
+    "binary_cross_entropy_grad": "binary_grad_lines",
+}
+
+
+def _fix(ex: Examination, number: int) -> str:
+    """The corrected lines in the author's own names, layout and framework."""
+    s, kind = spelled(ex), ex.kind
+    if number == 18:
+        s = replace(s, reduction="mean")
+    if kind.binary and number != 30:
+        return str(getattr(s, _BINARY_FIXES[kind.name]))
+    return MISTAKES[number].cure((kind.name, kind.family), s)
 
 
 def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:

@@ -152,6 +152,7 @@ class Form:
     evaluate: Callable[[View], Array]
     right: str = ""  # for forms that are right in another sense: what they are
     stages: bool = True  # whether wrong probabilities make sense in it
+    mended: Form | None = None  # the right one, where there are several
 
 
 def _matrix(p: Array) -> Array:
@@ -368,8 +369,10 @@ def _mixed(soft: Callable[[View], Array], hard: Callable[[View], Array], power: 
             a = v.probe.alpha if alpha_on_soft else 1 - v.probe.alpha
             return np.asarray(a * v.probe.T ** (power * squared) * soft(v) + (1 - a) * hard(v))
 
-        name = f"{'a' if alpha_on_soft else '1-a'} T^{2 * squared}"
-        return Form(name, () if squared else (23,), evaluate)
+        entropy = " of the entropy" if soft is _soft_entropy else ""
+        name = f"{'a' if alpha_on_soft else '1-a'} T^{2 * squared}{entropy}"
+        mended = None if squared else form(alpha_on_soft, True)
+        return Form(name, () if squared else (23,), evaluate, mended=mended)
 
     return [form(a, s) for s in (True, False) for a in (True, False)]
 
