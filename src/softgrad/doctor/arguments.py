@@ -226,4 +226,4 @@ def _divided_by_rows(ex: Examination, role: str, fit: Fit, probe: Probe) -> Evid
     actual = seen.parts[fit.part]
     if not differs(right, actual, 1e-4) or differs(wrong, actual, 1e-4):
         return None
-    return Evidence(20, probe, fit.part, right, actual)
+    return Evidence(20, probe, fit.part, np.sign(fit.power.c) * right, actual)

@@ -47,7 +47,7 @@ def subject_of(target: Any, claimed: Kind | None = None) -> Subject:
     if not callable(made) and forward:
         return _forward_only(made, forward)
     subject = function_subject(made, name or getattr(made, "__name__", type(made).__name__), target)
-    if is_module(target):
+    if is_module(made):
         subject.phases = Phases("forward", subject.required or ("x",), base="torch.nn.Module")
     elif inspect.isclass(target) and _method(target, ("__call__",)):
         subject.phases = Phases("__call__", subject.required or ("x",))

@@ -43,7 +43,7 @@ def findings_of(ex: Examination) -> Found:
     for evidence in extremes(ex):
         if evidence.mistake in seen:
             continue
-        made = _from_evidence(ex, ex.smallest(evidence))
+        made = _from_evidence(ex, _beside_truth(ex, ex.smallest(evidence)))
         (remarks if evidence.remark else findings).append(made)
         seen.add(evidence.mistake)
         found.evidence.append(evidence)
@@ -99,6 +99,15 @@ def _fix(ex: Examination, number: int) -> str:
     if kind.binary and number != 30:
         return str(getattr(s, _BINARY_FIXES[kind.name]))
     return MISTAKES[number].cure((kind.name, kind.family), s)
+
+
+def _beside_truth(ex: Examination, evidence: Evidence) -> Evidence:
+    """Shown is what is right, not what a formula that is wrong in another way predicts."""
+    if evidence.shows is not None or ex.reading.fits.get(evidence.part) is None:
+        return evidence
+    right = truth(ex, evidence.part).predict(evidence.probe, ex.reading.convention)
+    usable = bool(np.all(np.isfinite(right))) and right.shape == np.shape(evidence.expected)
+    return replace(evidence, expected=right) if usable else evidence
 
 
 def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:

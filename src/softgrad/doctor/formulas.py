@@ -195,7 +195,13 @@ def _yes_no(v: View) -> Array:
 
 
 def _per_class_loss(v: View) -> Array:
-    return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
+    """-sum y log p + (1 - y) log(1 - p), finite wherever p is neither 0 nor 1 exactly."""
+    others = np.log1p(-v.p)
+    if v.stage == "right" and v.convention.takes == "logits":
+        of_others = np.where(np.eye(v.z.shape[1], dtype=np.bool_), -np.inf, v.z[:, None, :])
+        others = np.asarray(sg.logsumexp(of_others)) - np.asarray(sg.logsumexp(v.z))[:, None]
+    yes, no = np.where(v.y == 0, 0.0, v.y * v.log_p), np.where(v.y == 1, 0.0, (1 - v.y) * others)
+    return np.asarray(-(yes + no).sum(axis=1))
 
 
 _ROWS: dict[str, list[Form]] = {

@@ -61,9 +61,14 @@ def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidenc
             continue
         near = with_teacher(probes.of(np.maximum(x, -50.0), y), ex)
         at_50 = next((e for e in ex.compare(near) if e[0] == part), None)
+        # In a binary cross-entropy log(1 - p) has lost its digits long before p is 0: there a limit
+        # is one only if the loss stays below what it should be.
+        yes_no = 17 in fit.mistakes
         if at_50 and not isinstance(at_50[2], Exception) and differs(at_50[1], at_50[2]):
-            return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
-        return [Evidence(14, probe, part, predicted, actual, note=_floor(actual))]
+            if not yes_no or np.abs(at_50[2]).max() < np.abs(at_50[1]).max():
+                return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
+        if not yes_no:
+            return [Evidence(14, probe, part, predicted, actual, note=_floor(actual))]
     return []
 
 

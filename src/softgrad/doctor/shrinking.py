@@ -98,7 +98,7 @@ def _rounded(probe: Probe, place: int, numbers: Sequence[str]) -> Iterator[Probe
     if place >= len(numbers):
         return None
     array = getattr(probe, numbers[place])
-    whole = np.round(array)
+    whole = np.round(array) + 0.0  # never -0
     if np.array_equal(whole, array):
         return iter([])
     return iter([_made(replace(probe, **{numbers[place]: whole}))])
@@ -115,7 +115,7 @@ def _shorter(probe: Probe, place: int, numbers: Sequence[str]) -> Iterator[Probe
 
 def _shorter_at(probe: Probe, name: str, index: tuple[np.intp, ...]) -> Iterator[Probe]:
     value = float(getattr(probe, name)[index])
-    for shorter in (0.0, 1.0, 2.0, -1.0, float(np.round(value)), float(f"{value:.0e}")):
+    for shorter in (0.0, 1.0, 2.0, -1.0, float(np.round(value)) + 0.0, float(f"{value:.0e}")):
         if _length(shorter) < _length(value):
             array = getattr(probe, name).copy()
             array[index] = shorter

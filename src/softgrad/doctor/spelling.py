@@ -128,8 +128,11 @@ class Spelling:
     @cached_property
     def Y_lines(self) -> str:
         """How it is made from the target; empty if it is the argument."""
+        return self._target_beside(self.p)
+
+    def _target_beside(self, array: str) -> str:
         y, layout = self.y, self.convention.layout
-        size = f"{self.p}.shape[{self.axis}]"
+        size = f"{array}.shape[{self.axis}]"
         lines = []
         if self.indexed:
             index = y
@@ -140,7 +143,7 @@ class Spelling:
                 index = f"{y}.reshape(-1)"
             hot = f"{self.np}.eye({size})[{index}]"
             if self.np == "torch":
-                hot = f"torch.eye({size})[{index}].to({self.p})"
+                hot = f"torch.eye({size})[{index}].to({array})"
             hot += {"CN": ".T", "C1": "[:, None]"}.get(layout, "")
             lines.append(f"{self.Y} = {hot}     # one-hot")
         if self.convention.smoothing:
@@ -292,8 +295,10 @@ class Spelling:
     @property
     def target_lines(self) -> str:
         """What a loss needs of the target."""
-        if self.squared or not self.indexed or self.convention.smoothing:
+        if self.squared:
             return self.Y_lines
+        if not self.indexed or self.convention.smoothing:
+            return self._target_beside(self.log_p)
         return f"{self.kept_name} = {self.kept.format(y=self.y)}" if self.kept else ""
 
     @property
