@@ -81,8 +81,9 @@ for _stage in STAGES:
     for _form in LOSSES:
         if _form == 14 and _stage in (12, 15):
             continue  # p cannot become small enough for the eps to matter
-        # They take the logarithm of p, which shows wherever p can become 0.
-        _logarithm = {13} if _form in (19, 21) and _stage not in (12, 15) else set()
+        # They take the logarithm of p, which shows wherever p can become 0 (and 1 - p is known).
+        _zero = _form in (19, 21) or (_form == 17 and _stage != 10)
+        _logarithm = {13} if _zero and _stage not in (12, 15) else set()
         _mistakes = tuple(sorted({_stage, _form, *_logarithm}))
         PAIRS.append(Patient(_loss(_stage, _form), "cross_entropy", _mistakes))
 
@@ -202,6 +203,18 @@ def mask_and_no_shift(x, mask):
 def weights_and_sign(x, y, sample_weight=None):
     w = np.ones(len(y)) if sample_weight is None else sample_weight
     return np.mean(w * log_softmax(x)[np.arange(len(y)), y])
+
+
+@pair("cross_entropy", 13, 17)
+def yes_and_no_of_a_softmax(x, Y):
+    p = softmax(x)
+    return -np.sum(Y * np.log(p) + (1 - Y) * np.log(1 - p)) / len(x)
+
+
+@pair("cross_entropy", 14, 17)
+def yes_and_no_of_a_clipped_softmax(x, Y):
+    p = np.clip(softmax(x), 1e-7, 1 - 1e-7)
+    return -np.sum(Y * np.log(p) + (1 - Y) * np.log(1 - p)) / len(x)
 
 
 assert PATIENTS

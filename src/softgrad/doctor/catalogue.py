@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from softgrad.doctor.calling import Convention
-from softgrad.doctor.spelling import Spelling, joined
+from softgrad.doctor.lines import Lines
+from softgrad.doctor.spelling import joined
 
-Cure = Callable[[Spelling], str]
+Cure = Callable[[Lines], str]
 
 
 def _lines(*names: str) -> Cure:
@@ -84,7 +85,7 @@ class Mistake:
     why: str
     cures: Mapping[str, Cure] = field(default_factory=dict)
 
-    def cure(self, families: tuple[str, ...], spelling: Spelling) -> str:
+    def cure(self, families: tuple[str, ...], spelling: Lines) -> str:
         """The corrected lines for the first of these families that has some of its own."""
         found = next((self.cures[f] for f in families if f in self.cures), self.cures[""])
         return found(spelling)
@@ -96,7 +97,7 @@ class Mistake:
         for family, cure in self.cures.items():
             roles = _ARGUMENTS.get(family, ("x", "y"))
             roles = (*roles, "T") if self.number in _WITH_T and "T" not in roles else roles
-            found[family] = cure(Spelling(Convention(tuple((role, None) for role in roles))))
+            found[family] = cure(Lines(Convention(tuple((role, None) for role in roles))))
         return found
 
     def fix_for(self, family: str) -> str:

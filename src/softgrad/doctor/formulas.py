@@ -196,12 +196,20 @@ def _yes_no(v: View) -> Array:
 
 def _per_class_loss(v: View) -> Array:
     """-sum y log p + (1 - y) log(1 - p), finite wherever p is neither 0 nor 1 exactly."""
-    others = np.log1p(-v.p)
-    if v.stage == "right" and v.convention.takes == "logits":
-        of_others = np.where(np.eye(v.z.shape[1], dtype=np.bool_), -np.inf, v.z[:, None, :])
-        others = np.asarray(sg.logsumexp(of_others)) - np.asarray(sg.logsumexp(v.z))[:, None]
-    yes, no = np.where(v.y == 0, 0.0, v.y * v.log_p), np.where(v.y == 1, 0.0, (1 - v.y) * others)
+    rest = np.log1p(-v.p)
+    if v.convention.takes == "logits" and v.stage in ("right", "other axis"):
+        rest = _log_rest(v.z) if v.stage == "right" else _log_rest(v.z.T).T
+    elif v.convention.takes == "logits" and v.stage == "whole batch":
+        rest = _log_rest(v.z.reshape(1, -1)).reshape(v.z.shape)
+    yes, no = np.where(v.y == 0, 0.0, v.y * v.log_p), np.where(v.y == 1, 0.0, (1 - v.y) * rest)
     return np.asarray(-(yes + no).sum(axis=1))
+
+
+def _log_rest(z: Array) -> Array:
+    """log(1 - p) by rows: the logarithm of the others' share, without taking p from 1."""
+    own = np.eye(z.shape[1], dtype=np.bool_)
+    others = np.where(own, -np.inf, z[:, None, :])
+    return np.asarray(sg.logsumexp(others) - np.asarray(sg.logsumexp(z))[:, None])
 
 
 _ROWS: dict[str, list[Form]] = {

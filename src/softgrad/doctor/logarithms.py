@@ -65,7 +65,8 @@ def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidenc
         # is one only if the loss stays below what it should be.
         yes_no = 17 in fit.mistakes
         if at_50 and not isinstance(at_50[2], Exception) and differs(at_50[1], at_50[2]):
-            if not yes_no or np.abs(at_50[2]).max() < np.abs(at_50[1]).max():
+            above = bool(np.abs(at_50[2]).max() >= np.abs(at_50[1]).max())
+            if not (yes_no and above):
                 return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
         if not yes_no:
             return [Evidence(14, probe, part, predicted, actual, note=_floor(actual))]

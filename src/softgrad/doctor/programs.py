@@ -21,7 +21,8 @@ from softgrad.doctor.evidence import Evidence, Examination
 from softgrad.doctor.fitting import Observation
 from softgrad.doctor.formulas import View
 from softgrad.doctor.kinds import Kind, named_role
-from softgrad.doctor.spelling import Spelling, joined
+from softgrad.doctor.lines import Lines
+from softgrad.doctor.spelling import joined
 from softgrad.doctor.subject import Phases, Subject
 from softgrad.doctor.truth import truth
 
@@ -69,7 +70,7 @@ def usual_program(kind: Kind, name: str) -> str:
     roles = tuple((role, None) for role in kind.roles)
     convention = Convention(roles, takes="log-probabilities" if of_log else "logits")
     names = {role: role for role in kind.roles} | ({"x": "log_p"} if of_log else {})
-    s = Spelling(convention, names)
+    s = Lines(convention, names)
     several = {"both": ("loss", "grad"), "layer": ("dW", "db"), "step": ("W", "b")}
     parts = several.get(kind.family, (_PARTS.get(kind.name, kind.name),))
     returned = Returned(parts, alone=len(parts) == 1)
@@ -82,14 +83,14 @@ def usual_program(kind: Kind, name: str) -> str:
 # --- How it was understood ------------------------------------------------------------------------
 
 
-def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Spelling:
+def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
     """The author's way to write: their names, layout, targets, reduction, framework."""
     convention = ex.reading.convention
     if convention.target == "index from 1":
         convention = replace(convention, target="index")
     names = _names(ex.subject, convention) | _heeded(ex)
     part = next((p for p in ("loss", "grad", "vjp", "dW") if p in ex.reading.fits), "")
-    s = Spelling(convention, names, kept=_kept(ex, names, evidence))
+    s = Lines(convention, names, kept=_kept(ex, names, evidence))
     if not part:
         return s
     right = truth(ex, part, mean=ex.request.reduction == "mean")
@@ -229,40 +230,40 @@ def _body_of(kind: Kind) -> str:
     return kind.family
 
 
-def _softmax(s: Spelling, _: Returned) -> Body:
+def _softmax(s: Lines, _: Returned) -> Body:
     return s.p_lines, {"softmax": s.p, "p": s.p}
 
 
-def _log_softmax(s: Spelling, _: Returned) -> Body:
+def _log_softmax(s: Lines, _: Returned) -> Body:
     return s.log_p_lines, {"log_softmax": s.log_p, "log_p": s.log_p}
 
 
-def _logsumexp(s: Spelling, _: Returned) -> Body:
+def _logsumexp(s: Lines, _: Returned) -> Body:
     return s.lse_lines, {"logsumexp": "lse"}
 
 
-def _jacobian(s: Spelling, _: Returned) -> Body:
+def _jacobian(s: Lines, _: Returned) -> Body:
     return joined(s.p_lines, s.jacobian_lines), {"jacobian": "J", "p": s.p}
 
 
-def _vjp(s: Spelling, returned: Returned) -> Body:
+def _vjp(s: Lines, returned: Returned) -> Body:
     value = s.log_p if s.of_log else s.p
     log = s.log_p_lines if "value" in returned.parts and s.of_log else ""
     return joined(log, s.p_lines), {"vjp": s.vjp, "value": value, "p": s.p}
 
 
-def _loss(s: Spelling, returned: Returned) -> Body:
+def _loss(s: Lines, returned: Returned) -> Body:
     if "p" in returned.parts and not s.squared:
         return joined(s.p_lines, s.log_p_lines, s.target_lines), {"loss": s.loss, "p": s.p}
     before = s.p_lines if s.squared else s.log_p_lines
     return joined(before, s.target_lines), {"loss": s.loss, "log_p": s.log_p, "p": s.p}
 
 
-def _grad(s: Spelling, _: Returned) -> Body:
+def _grad(s: Lines, _: Returned) -> Body:
     return joined(s.p_lines, s.difference_lines), {"grad": s.grad, "p": s.p, "Y": s.Y}
 
 
-def _probabilities_too(s: Spelling, loss: bool) -> str:
+def _probabilities_too(s: Lines, loss: bool) -> str:
     """p, from log p where the loss needs that."""
     if not loss or s.squared:
         return s.p_lines
@@ -271,20 +272,20 @@ def _probabilities_too(s: Spelling, loss: bool) -> str:
     return joined(s.p_lines, s.log_p_lines)
 
 
-def _both(s: Spelling, _: Returned) -> Body:
+def _both(s: Lines, _: Returned) -> Body:
     # A loss of one number a row comes with the gradients of the rows.
     loss = "loss = " + s.loss
     lines = joined(_probabilities_too(s, True), s.difference_lines, loss)
     return lines, {"loss": "loss", "grad": s.grad, "p": s.p, "log_p": s.log_p, "Y": s.Y}
 
 
-def _layer(s: Spelling, returned: Returned) -> Body:
+def _layer(s: Lines, returned: Returned) -> Body:
     with_loss = "loss" in returned.parts
     lines = joined(_probabilities_too(s, with_loss), s.dz_line)
     return lines, {"dW": s.dW, "db": s.db, "dX": s.dX, "loss": s.loss}
 
 
-def _step(s: Spelling, returned: Returned) -> Body:
+def _step(s: Lines, returned: Returned) -> Body:
     W, b, lr = s.name("W"), s.name("b"), s.name("lr")
     if not s.convention.takes_role("lr"):
         lr = "0.1"
@@ -298,28 +299,28 @@ def _step(s: Spelling, returned: Returned) -> Body:
     return lines, expressions
 
 
-def _sigmoid(s: Spelling, _: Returned) -> Body:
+def _sigmoid(s: Lines, _: Returned) -> Body:
     return s.s_lines, {"sigmoid": s.s}
 
 
-def _sigmoid_grad(s: Spelling, _: Returned) -> Body:
+def _sigmoid_grad(s: Lines, _: Returned) -> Body:
     g = f"{s.g} * " if s.convention.takes_role("g") else ""
     return s.s_lines, {"grad": f"{g}{s.s} * (1 - {s.s})", "value": s.s}
 
 
-def _binary_loss(s: Spelling, _: Returned) -> Body:
+def _binary_loss(s: Lines, _: Returned) -> Body:
     return (s.s_lines if s.squared else ""), {"loss": s.binary_loss}
 
 
-def _binary_grad(s: Spelling, _: Returned) -> Body:
+def _binary_grad(s: Lines, _: Returned) -> Body:
     return s.s_lines, {"grad": s.binary_grad}
 
 
-def _distillation(s: Spelling, _: Returned) -> Body:
+def _distillation(s: Lines, _: Returned) -> Body:
     return s.distillation_lines, {"loss": s.distillation}
 
 
-def _distillation_grad(s: Spelling, _: Returned) -> Body:
+def _distillation_grad(s: Lines, _: Returned) -> Body:
     return s.distillation_grad_lines, {"grad": s.distillation_grad}
 
 
@@ -347,7 +348,7 @@ _BODIES = {
 
 
 def _class_of(
-    ex: Examination, phases: Phases, s: Spelling, lines: str, expressions: Mapping[str, str]
+    ex: Examination, phases: Phases, s: Lines, lines: str, expressions: Mapping[str, str]
 ) -> str:
     """Forward and backward; what forward returns is a loss or the probabilities."""
     loss = ex.kind.family == "both"
@@ -358,7 +359,7 @@ def _class_of(
     return definitions.two_methods(ex.subject, phases, s, first, ("", gradient))
 
 
-def _as_closures(s: Spelling, expressions: Mapping[str, str]) -> dict[str, str]:
+def _as_closures(s: Lines, expressions: Mapping[str, str]) -> dict[str, str]:
     """Gradients as functions of the cotangent."""
     changed = dict(expressions)
     g = s.free("upstream")
@@ -369,7 +370,7 @@ def _as_closures(s: Spelling, expressions: Mapping[str, str]) -> dict[str, str]:
     return changed
 
 
-def _from_lists(s: Spelling) -> str:
+def _from_lists(s: Lines) -> str:
     """Lists become arrays."""
     if s.convention.framework != "list":
         return ""
@@ -390,7 +391,7 @@ def _plain(ex: Examination, part: str, expression: str) -> str:
     return f"float({expression})" if scalar else f"{wrapped}.tolist()"
 
 
-def _optional(ex: Examination, s: Spelling, evidence: Sequence[Evidence]) -> str:
+def _optional(ex: Examination, s: Lines, evidence: Sequence[Evidence]) -> str:
     """What a mask does to the logits, and what weights are, before anything else."""
     lines = []
     if "mask" in s.names:
