@@ -59,7 +59,8 @@ def _takes_part(
     marked = probe.y == mark
     if not np.any(marked) or np.all(marked):
         return None
-    moved = probe.x + marked[:, None] * np.cos(np.arange(probe.x.size)).reshape(probe.x.shape)
+    ramp = -5.0 * np.cos(np.arange(probe.x.size)).reshape(probe.x.shape)
+    moved = probe.x + marked[:, None] * ramp
     before = ex.see(probe, **given)
     after = ex.see(replace(probe, x=moved, W=moved), **given)  # the features are unit vectors
     for part in before.parts:
@@ -133,11 +134,10 @@ def mask(ex: Examination) -> list[Evidence]:
         if seen is None or shows(_with_mask(x, keep)) is not None:
             continue
         # Masked logits set to -1e4 are the largest of all where the others are lower still.
-        for far in (np.where(keep, x, 20000.0), x - 20000.0):
-            found = shows(_with_mask(far, keep))
-            if found is not None:
-                return [replace(found, shows=shows)]
-        return []
+        farther = (np.where(keep, x, 10300.0), np.where(keep, x, 20000.0), x - 20000.0)
+        seen_there = [found for far in farther if (found := shows(_with_mask(far, keep)))]
+        seen_there.sort(key=lambda found: found.mistake is None)
+        return [replace(found, shows=shows) for found in seen_there[:1]]
     for form in ("kept", "kept, 0 or 1", "dropped"):
         value = _masked(with_mask, form, _with_mask(x, keep))
         if value is None:
@@ -203,7 +203,10 @@ def weights(ex: Examination) -> list[Evidence]:
     probe = probes.of(x, [3, 1, 0])
     role = "w" if reading.convention.takes_role("w") else "cw"
     with_weights = replace(ex, reading=reading)
-    for name, given in (("w", np.array([1.0, 2.0, 5.0])), ("cw", np.array([1.0, 2.0, 5.0, 3.0]))):
+    if ex.reading.square_only is not None:
+        probe = probes.of(np.asarray(x)[:, :3], [2, 1, 0])
+    classes = np.array([1.0, 2.0, 5.0, 3.0])[: probe.x.shape[1]]
+    for name, given in (("w", np.array([1.0, 2.0, 5.0])), ("cw", classes)):
         shows = partial(_divided_by_rows, with_weights, role, fit)
         found = shows(replace(probe, extra={name: given}))
         if found is not None:

@@ -42,6 +42,7 @@ class Convention:
     temperature: float = 1.0  # one that is fixed inside
     smoothing: float = 0.0  # of the labels, fixed inside
     smoothed_over: str = "all"  # the classes that share it: all, or the others
+    relative: bool = False  # the loss is the divergence from the target: less its entropy
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -7,16 +7,19 @@ signature and text of the function say against it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from softgrad._typing import Array
 from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.conventions import candidates, conventions
-from softgrad.doctor.evidence import Examination
+from softgrad.doctor.evidence import Examination, differs
 from softgrad.doctor.extremes import extremes
-from softgrad.doctor.fitting import Fit, Reading, expected_power, fit, fit_part, read
+from softgrad.doctor.fitting import NOTHING_FITS, Fit, Reading, expected_power, fit, fit_part, read
+from softgrad.doctor.formulas import Form
 from softgrad.doctor.kinds import Kind, kinds_of_name
 from softgrad.doctor.request import Request
 
@@ -52,6 +55,8 @@ class Choice:
             partly = self._leaves_out(reading)
             strange = strange or (kind.binary and not self.named(kind))
             rank = reading.cost + 0.05 * place + strange + 1.5 * partly
+            if best is not None and self.named(best[1]) and _nothing(reading):
+                rank += NOTHING_FITS  # a result of zeros is no better than one that fits nothing
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
             if best[2].explained and best[0] < 0.9:
@@ -161,11 +166,41 @@ class Choice:
                 if _is_noise(ex, part, loose):
                     mistakes = tuple(sorted({*loose.mistakes, 30}))
                     reading.fits[part] = replace(loose, mistakes=mistakes)
-                elif tolerance == _LOOSE and any(e.mistake == 14 for e in extremes(ex)):
+                elif tolerance == _LOOSE and _is_eps(ex, part, loose):
                     reading.fits[part] = loose
                 break
         if reading.explained:
             reading.cost = reading.convention.cost + len(reading.mistakes) + 0.5
+
+
+def _nothing(reading: Reading) -> bool:
+    return all(fit is not None and fit.power.c == 0 for fit in reading.fits.values())
+
+
+def _is_eps(ex: Examination, part: str, loose: Fit) -> bool:
+    """Whether the limit of the loss, -log eps, explains what it lacks on ordinary inputs too."""
+    if loose.form.right == "squared error" or {16, 28} & set(loose.mistakes):
+        return False  # there is no logarithm
+    shown = next((e for e in extremes(ex) if e.mistake == 14 and e.part == part), None)
+    if shown is None:
+        return False
+    if part != "loss" or loose.form.name != "-log p_y" or loose.power.c == 0:
+        return True
+    fit_of_ones = replace(loose, form=Form("1", (), lambda v: np.ones(len(v.probe.x))))
+    unit = fit_of_ones.predict(shown.probe, ex.reading.convention)
+    eps = np.exp(-np.max(np.asarray(shown.actual) / unit))
+
+    def limited(way: Callable[[Array], Array]) -> Form:
+        return Form("", (), lambda v: -(v.y * np.log(way(np.exp(v.log_p)))).sum(axis=1))
+
+    ways = (lambda p: p + eps, lambda p: np.maximum(p, eps), lambda p: (p + eps) / (1 + eps))
+    for way in ways:
+        exact = replace(loose, form=limited(way))
+        seen = ex.reading.observations
+        pairs = [(exact.predict(o.probe, ex.reading.convention), o.parts[part]) for o in seen]
+        if not any(differs(right, got) for right, got in pairs):
+            return True
+    return False
 
 
 def _is_noise(ex: Examination, part: str, loose: Fit) -> bool:

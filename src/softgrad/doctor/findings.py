@@ -43,7 +43,10 @@ def findings_of(ex: Examination) -> Found:
     for evidence in extremes(ex):
         if evidence.mistake in seen:
             continue
-        made = _from_evidence(ex, _beside_truth(ex, ex.smallest(evidence)))
+        smallest = ex.smallest(evidence)
+        if evidence.shows is None:
+            smallest = _beside_truth(ex, smallest)
+        made = _from_evidence(ex, smallest)
         (remarks if evidence.remark else findings).append(made)
         seen.add(evidence.mistake)
         found.evidence.append(evidence)
@@ -103,7 +106,7 @@ def _fix(ex: Examination, number: int) -> str:
 
 def _beside_truth(ex: Examination, evidence: Evidence) -> Evidence:
     """Shown is what is right, not what a formula that is wrong in another way predicts."""
-    if evidence.shows is not None or ex.reading.fits.get(evidence.part) is None:
+    if ex.reading.fits.get(evidence.part) is None:
         return evidence
     right = truth(ex, evidence.part).predict(evidence.probe, ex.reading.convention)
     usable = bool(np.all(np.isfinite(right))) and right.shape == np.shape(evidence.expected)
@@ -189,7 +192,7 @@ def _flat(ex: Examination) -> int | None:
                 else p.W + shift * np.cos(np.arange(p.W.size)).reshape(p.W.shape)
             )
             moved = ex.see(replace(p, x=p.x + ramp, W=W)).parts.get(part)
-            same = moved is not None and np.array_equal(moved, seen.parts[part], equal_nan=True)
+            same = moved is not None and np.array_equal(moved, seen.parts[part])  # NaN is not flat
             into.append(same)
     if kind.binary and all(near) and all(far):
         return 26

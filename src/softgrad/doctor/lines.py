@@ -51,6 +51,9 @@ class Lines(Spelling):
             return factor + self.reduced(size)
         if "w" in self.names:
             return self._weighted_loss
+        if self.convention.relative:
+            ratio = f"{self.np}.log({self.Y}) - {self.log_p}"
+            return self.reduced(f"({self.Y} * ({ratio})).sum({single})")
         if self.indexed and not self.convention.smoothing:
             return f"-{self.reduced(self._picked(self.log_p))}"
         if self.convention.layout == "C1":

@@ -115,5 +115,5 @@ def _confident_log_odds(ex: Examination) -> list[Evidence]:
 
 def _whole(loss: Array) -> bool:
     """Whether a loss stops at a whole number: clipped log-odds do that, eps = 10^-k does not."""
-    top = float(np.max(loss))
+    top = float(np.abs(loss).max())
     return top > 4 and abs(top - round(top)) < 1e-6 * top
