@@ -221,6 +221,10 @@ def explain(
         str | None, typer.Option(help="The input of the layer below, such as '1 0.5'.")
     ] = None,
     label_smoothing: Annotated[float, typer.Option(help="Share of the target to spread.")] = 0.0,
+    where: Annotated[
+        str | None,
+        typer.Option(help="1 for each class that takes part, 0 for a masked one: 1,1,0."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of loss or activation, such as delta=0.5. Repeatable."),
@@ -250,6 +254,7 @@ def explain(
             activation=activation,
             features=features,
             label_smoothing=label_smoothing,
+            where=where,
             row=row,
             digits=digits,
             format=format,
