@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from tests.doctor import healthy_styles
 from tests.doctor.healthy import HEALTHY
 from tests.doctor.patients import Patient, softmax
 
-assert healthy_styles  # adds to HEALTHY
 #: What a class that also has a backward pass may be taken for.
 CLASSES = {
     "softmax": ("softmax_backward",),

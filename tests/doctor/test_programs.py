@@ -13,12 +13,12 @@ import pytest
 import softgrad as sg
 from softgrad.doctor.kinds import KINDS
 from softgrad.doctor.programs import usual_program
-from tests.doctor import healthy_styles, patients_styles
+from tests.doctor import patients_styles
 from tests.doctor.field import FIELD
 from tests.doctor.healthy import HEALTHY
 from tests.doctor.patients import PATIENTS, Patient
 
-assert healthy_styles, patients_styles  # they add to HEALTHY and PATIENTS
+assert patients_styles  # adds to PATIENTS
 if importlib.util.find_spec("torch"):
     importlib.import_module("tests.doctor.field_torch")  # adds to FIELD
 #: What has to be the same in the corrected code. A layout can be one of several that it serves.
