@@ -123,6 +123,29 @@ def test_an_error_is_reported_and_not_raised(error: Exception) -> None:
     assert report.to_html()
 
 
+def test_the_example_of_an_error_is_the_smallest_that_raises_it() -> None:
+    def softmax_of_few(x):
+        if x.shape[1] > 2:
+            raise ValueError("too many")
+        raise KeyError("two")
+
+    def softmax_of_more(x):
+        if x.shape[-2] < 2:
+            return softmax(x)
+        raise ValueError("too many")
+
+    (finding,) = sg.examine(softmax_of_few).findings
+    assert finding.title == "It raises ValueError"
+    assert finding.example.inputs["logits"].shape == (1, 3)
+    (finding,) = sg.examine(softmax_of_more, layout="NC").findings
+    np.testing.assert_array_equal(finding.example.inputs["logits"], np.zeros((2, 2)))
+
+
+def test_zeros_of_a_function_without_a_name_say_nothing() -> None:
+    with pytest.raises(OptionError, match="pass kind="):
+        sg.examine(lambda a, b, c: a)
+
+
 def test_an_exit_is_no_exit() -> None:
     def softmax_exits(x):
         raise SystemExit(3)

@@ -158,6 +158,16 @@ def doctor(
     reduction: Annotated[
         str | None, typer.Option(help="Which loss a gradient belongs to: mean or sum.")
     ] = None,
+    takes: Annotated[
+        str | None, typer.Option(help="What comes first: logits or probabilities.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="What a gradient is of: cross_entropy or squared_error."),
+    ] = None,
+    ignore_index: Annotated[
+        int | None, typer.Option(help="A label whose rows must be left out, such as -1.")
+    ] = None,
 ) -> None:
     """Find the mistake in a softmax, a loss or a gradient.
 
@@ -165,7 +175,14 @@ def doctor(
     """
     from softgrad.cli.doctor import doctor_command
 
-    code = doctor_command(source, paste, kind, html, time_limit, layout, reduction)
+    said = {
+        "layout": layout,
+        "reduction": reduction,
+        "takes": takes,
+        "loss": loss,
+        "ignore_index": ignore_index,
+    }
+    code = doctor_command(source, paste, kind, html, time_limit, said)
     raise typer.Exit(code)
 
 

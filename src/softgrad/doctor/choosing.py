@@ -55,7 +55,7 @@ class Choice:
             partly = self._leaves_out(reading)
             strange = strange or (kind.binary and not self.named(kind))
             rank = reading.cost + 0.05 * place + strange + 1.5 * partly
-            if best is not None and self.named(best[1]) and _nothing(reading):
+            if best is not None and self.named(best[1]) and reading.nothing:
                 rank += NOTHING_FITS  # a result of zeros is no better than one that fits nothing
             if best is None or rank < best[0]:
                 best = (rank, kind, reading)
@@ -171,10 +171,6 @@ class Choice:
                 break
         if reading.explained:
             reading.cost = reading.convention.cost + len(reading.mistakes) + 0.5
-
-
-def _nothing(reading: Reading) -> bool:
-    return all(fit is not None and fit.power.c == 0 for fit in reading.fits.values())
 
 
 def _is_eps(ex: Examination, part: str, loose: Fit) -> bool:

@@ -13,7 +13,7 @@ from softgrad.doctor.evidence import Examination
 from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.findings import findings_of
 from softgrad.doctor.kinds import KINDS, find_kind
-from softgrad.doctor.programs import program, usual_program
+from softgrad.doctor.programs import names_of, program, usual_program
 from softgrad.doctor.report import Report
 from softgrad.doctor.request import Request
 from softgrad.errors import OptionError, OptionTypeError
@@ -131,7 +131,7 @@ def _report(request: Request) -> Report:
         return _nothing_works(choice)
     kind, reading = best
     name, guessed = request.subject.name, request.claimed is None
-    if guessed and not reading.explained and not choice.named(kind):
+    if guessed and not choice.named(kind) and (not reading.explained or reading.nothing):
         raise _cannot_be_guessed(name)
     ex = Examination(request, kind, reading)
     found = findings_of(ex)
@@ -156,9 +156,9 @@ def _nothing_works(choice: Choice) -> Report:
         )
         return Report(subject.name, kind.name, claimed is None, {}, [finding])
     convention, outcome = tried[-1] if choice.overtime else tried[0]
-    finding = failure(kind, convention, outcome, choice.request.time_limit)
+    finding = failure(choice.request, kind, convention, outcome)
     words = {"tried": f"{len(tried)} ways to call it"}
-    code = usual_program(kind, subject.name)
+    code = usual_program(kind, subject.name, names_of(subject, convention))
     return Report(subject.name, kind.name, claimed is None, words, [finding], code=code)
 
 

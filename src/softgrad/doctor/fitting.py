@@ -110,6 +110,11 @@ class Reading:
         return bool(self.fits) and all(fit is not None for fit in self.fits.values())
 
     @property
+    def nothing(self) -> bool:
+        """Whether nothing but zeros came back."""
+        return all(fit is not None and fit.power.c == 0 for fit in self.fits.values())
+
+    @property
     def mistakes(self) -> tuple[int, ...]:
         found = {m for fit in self.fits.values() if fit for m in fit.mistakes}
         return tuple(sorted(found | ({10} if self.square_only else set())))

@@ -64,12 +64,14 @@ def program(ex: Examination, evidence: Sequence[Evidence] = ()) -> str:
     return definitions.function(subject, s, kind.name, lines, result)
 
 
-def usual_program(kind: Kind, name: str) -> str:
-    """A right function of this kind in the usual convention."""
+def usual_program(kind: Kind, name: str, given: Mapping[str, str] | None = None) -> str:
+    """A right function of this kind in the usual convention, ``given`` the author's names."""
     of_log = kind.name == "nll"
     roles = tuple((role, None) for role in kind.roles)
     convention = Convention(roles, takes="log-probabilities" if of_log else "logits")
     names = {role: role for role in kind.roles} | ({"x": "log_p"} if of_log else {})
+    if given is not None and set(given) == set(kind.roles):
+        names = dict(given)
     s = Lines(convention, names)
     several = {"both": ("loss", "grad"), "layer": ("dW", "db"), "step": ("W", "b")}
     parts = several.get(kind.family, (_PARTS.get(kind.name, kind.name),))
@@ -88,7 +90,7 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
     convention = ex.reading.convention
     if convention.target == "index from 1":
         convention = replace(convention, target="index")
-    names = _names(ex.subject, convention) | _heeded(ex)
+    names = names_of(ex.subject, convention) | _heeded(ex)
     part = next((p for p in ("loss", "grad", "vjp", "dW") if p in ex.reading.fits), "")
     s = Lines(convention, names, kept=_kept(ex, names, evidence))
     if not part:
@@ -143,7 +145,7 @@ def _default_of(subject: Subject, name: str) -> Any:
         return None
 
 
-def _names(subject: Subject, convention: Convention) -> dict[str, str]:
+def names_of(subject: Subject, convention: Convention) -> dict[str, str]:
     """The author's names by role."""
     required = list(subject.required or ())
     by_place = [role for role, key in convention.arguments if key is None]

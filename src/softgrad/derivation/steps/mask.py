@@ -8,7 +8,6 @@ from softgrad.derivation.document import Check, Step
 from softgrad.derivation.masking import Mask
 from softgrad.derivation.steps.work import COMPARED, Work
 
-
 _IN_A_SUM = (
     "A masked logit stands for minus infinity, whatever it holds: its exponential is 0 and adds "
     "nothing to the sum, its probability is 0, and nothing moves when it moves. So its gradient is "
