@@ -46,6 +46,18 @@ def test_one_factor_a_row() -> None:
     assert "for each row" in structure(scaled, "cross_entropy_grad", layout="NC")
 
 
+def test_a_factor_that_the_number_of_rows_decides() -> None:
+    def one_less(x, y):
+        return ce_grad(x, y) * len(y) / (len(y) - 1)
+
+    text = structure(one_less, "cross_entropy_grad", layout="NC")
+    assert "shape of the input alone: 1.333 for 4 x 3, 1.2 for 6 x 3" in text
+
+
+def test_rounding_is_no_argmax() -> None:
+    assert "moves in jumps" in structure(lambda x: np.round(softmax(x), 2), "softmax")
+
+
 def test_only_some_rows() -> None:
     def first_row(x, y):
         g = ce_grad(x, y)

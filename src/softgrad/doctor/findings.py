@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from softgrad.doctor.catalogue import MISTAKES
-from softgrad.doctor.evidence import Evidence, Examination
+from softgrad.doctor.evidence import Evidence, Examination, differs
 from softgrad.doctor.examples import example, example_of, example_of_class_0
 from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import not_in_catalogue
@@ -16,6 +16,8 @@ from softgrad.doctor.programs import spelled
 from softgrad.doctor.report import Example, Finding
 from softgrad.doctor.structure import describe
 from softgrad.doctor.truth import truth
+
+_ROUNDED = 0.05  # what is this close to the right result is rounded, not an argmax
 
 
 @dataclass
@@ -120,8 +122,8 @@ def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:
         return not_in_catalogue("Nothing in the catalogue fits", note + ".", shown)
     if evidence.remark:
         note = (
-            "Labels of -1 are read as the last class. If such labels mark rows to be left "
-            "out, they are not; examine(..., ignore_index=-1) checks that."
+            "Rows labelled -1 take part (NumPy reads -1 as the last class). If such labels mark "
+            "rows to be left out, they are not; examine(..., ignore_index=-1) checks that."
         )
     made = _finding(ex, evidence.mistake, shown)
     return replace(made, confidence=evidence.confidence, note=note)
@@ -131,12 +133,15 @@ def _unexplained(ex: Examination) -> Finding:
     reading = ex.reading
     part = next(n for n, f in reading.fits.items() if f is None)
     target = truth(ex, part)
-    right = [target.predict(o.probe, reading.convention) for o in reading.observations[:4]]
-    actual = [o.parts[part] for o in reading.observations[:4]]
+    seen = reading.observations
+    right = [target.predict(o.probe, reading.convention) for o in seen]
+    actual = [o.parts[part] for o in seen]
     if right[0].shape != actual[0].shape and part == "loss":
         right = [np.asarray(r.sum()) for r in right]
     where = "" if len(reading.fits) == 1 else f"In its {part}: "
-    text = where + describe(right, actual)
+    text = where + describe(right, actual, [o.probe.shape for o in seen])
+    if _jumps(ex, part):
+        text += " It moves in jumps, as what is rounded does."
     title = "It is wrong, and nothing in the catalogue fits"
     return not_in_catalogue(title, text, example(ex, None))
 
@@ -180,22 +185,30 @@ def _flat(ex: Examination) -> int | None:
     """The mistake of a result that does not move with the logits, or only in jumps."""
     kind, reading = ex.kind, ex.reading
     part = next(n for n, f in reading.fits.items() if f is None)
-    near: list[bool] = []
-    far: list[bool] = []
-    for seen in reading.observations[:3]:
-        p = seen.probe
-        for shift, into in ((1e-5, near), (0.7, far)):
-            ramp = shift * np.cos(np.arange(p.x.size).reshape(p.x.shape) + 0.5)
-            W = (
-                None
-                if p.W is None
-                else p.W + shift * np.cos(np.arange(p.W.size)).reshape(p.W.shape)
-            )
-            moved = ex.see(replace(p, x=p.x + ramp, W=W)).parts.get(part)
-            same = moved is not None and np.array_equal(moved, seen.parts[part])  # NaN is not flat
-            into.append(same)
-    if kind.binary and all(near) and all(far):
+    near, far = _still(ex, part, 1e-5), _still(ex, part, 0.7)
+    if kind.binary and near and far:
         return 26
-    if all(near) and not all(far) and kind.family in ("loss", "grad", "both", "rows"):
-        return 28
-    return None
+    if not near or far or kind.family not in ("loss", "grad", "both", "rows"):
+        return None
+    first = reading.observations[0]
+    right = truth(ex, part).predict(first.probe, reading.convention)
+    rounded = not differs(right, first.parts[part], _ROUNDED)
+    return None if rounded else 28
+
+
+def _jumps(ex: Examination, part: str) -> bool:
+    return _still(ex, part, 1e-7) and not _still(ex, part, 0.7)
+
+
+def _still(ex: Examination, part: str, shift: float) -> bool:
+    """Whether a result stays exactly the same when the logits move by so much."""
+    for seen in ex.reading.observations[:3]:
+        p = seen.probe
+        ramp = shift * np.cos(np.arange(p.x.size).reshape(p.x.shape) + 0.5)
+        W = None
+        if p.W is not None:
+            W = p.W + shift * np.cos(np.arange(p.W.size)).reshape(p.W.shape)
+        moved = ex.see(replace(p, x=p.x + ramp, W=W)).parts.get(part)
+        if moved is None or not np.array_equal(moved, seen.parts[part]):  # NaN is not still
+            return False
+    return True
