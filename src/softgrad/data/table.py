@@ -167,6 +167,7 @@ class Layout:
         self.text = None if text is None else self.position(text, text_option)
         if self.text is not None and self.text == self.target:
             raise DataError(f"{name}: --text and --target both name {text!r}. Choose two columns.")
+        self.of_model = columns is not None
         dropped = {self.position(column, "--drop") for column in drop}
         if self.target in dropped:
             raise DataError(f"{name}: --drop and --target both name {target!r}. Omit the --drop.")
@@ -319,7 +320,8 @@ def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataE
     )
     columns = {layout.header[i]: [cells[i] for _, cells in batch] for i in layout.indices}
     text = next(cells[index] for number, cells in batch if number == line)
-    return refuse_cell(f"{layout.name}: line {line}", layout.header[index], text, columns)
+    where, column = f"{layout.name}: line {line}", layout.header[index]
+    return refuse_cell(where, column, text, columns, of_model=layout.of_model)
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
