@@ -175,7 +175,7 @@ def test_unreachable_tolerance_is_not_called_convergence():
 
 
 def test_logits_that_overflow_are_named():
-    X = np.array([[1e200], [-1e200], [3e200]])
+    X = np.array([[1e99], [-1e99], [3e99]])
     with (
         np.errstate(all="ignore"),
         warnings.catch_warnings(record=True) as caught,
@@ -250,6 +250,25 @@ def test_bad_options_are_named(option, value, match):
     model = SoftmaxRegression(**{option: value})
     with pytest.raises(ValueError, match=match):
         model.fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, "batches"])
+def test_numbers_whose_squares_overflow_are_named(convert):
+    X, y = load_iris(return_X_y=True)
+    X = X.copy()
+    X[3, 2] = 1e300  # a placeholder for a missing value
+    model = sg.SoftmaxRegression()
+    rows = ([(X[:70], y[:70]), (X[70:], y[70:])],) if convert == "batches" else (convert(X), y)
+    with pytest.raises(ValueError, match=r"feature 2 has values beyond 1e\+100.*missing values"):
+        model.fit(*rows)
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b", "width", "d"])
+    with pytest.raises(ValueError, match="feature 'width' has values beyond"):
+        model.fit(frame, y)
+
+
+def test_a_gap_is_never_below_zero():
+    X, y = np.full((30, 2), 7.0), np.arange(30) % 3  # nothing to learn: the start is the optimum
+    assert sg.SoftmaxRegression().fit(X, y).gap_ >= 0.0
 
 
 def test_one_class_is_named():

@@ -1,7 +1,9 @@
 """The commands of ``softgrad`` and how they end.
 
-0: done.  1: ``doctor`` has found a mistake.  2: the input cannot be used; one line on stderr says
-why and what to do, nothing was written.
+0: done.
+1: ``doctor`` has found a mistake; or the loss of a network became nan or infinite in ``train``,
+which has then kept the last good weights.
+2: the input cannot be used; one line on stderr says why and what to do, nothing was written.
 130: interrupted with Ctrl-C; ``train`` has then kept the best model so far.
 """
 
@@ -17,8 +19,10 @@ import typer
 from softgrad import __version__
 from softgrad.cli.errors import (
     BAD_INPUT,
+    DIVERGED,
     INTERRUPTED,
     READER_GONE,
+    TrainingDivergedError,
     TrainingInterruptedError,
     one_line,
 )
@@ -49,6 +53,8 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except TrainingInterruptedError as error:
         return _end(str(error), INTERRUPTED)
+    except TrainingDivergedError as error:
+        return _end(str(error), DIVERGED)
     except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:

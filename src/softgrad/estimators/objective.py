@@ -139,10 +139,10 @@ class Objective:
         residual += self.l2[:, None] * end[:-1]
         if self.l2.any():
             squares = np.einsum("jk,jk->j", residual, residual)
-            return value, divergence / S + 0.5 * float((squares / self.l2).sum())
+            return value, max(0.0, divergence / S + 0.5 * float((squares / self.l2).sum()))
         size = float(np.linalg.norm(end[:-1]))
         slack = float(np.vdot(residual, end[:-1])) + _BALL * size * float(np.linalg.norm(residual))
-        return value, divergence / S + max(0.0, slack)
+        return value, max(0.0, divergence / S + max(0.0, slack))
 
     def _balance(self, divergence: float, grad: Float, log_q: Float) -> tuple[float, Float]:
         """Mix the dual point with constant probabilities, so that its bias gradient is zero.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softgrad import _native
+from softgrad.estimators.moments import LARGEST, mean_and_scale, square_norms
 from softgrad.functions.softmax import softmax
 
 Float = npt.NDArray[np.float64]
@@ -25,8 +26,6 @@ Labels = npt.NDArray[np.int64]
 ClassSamples = Callable[[int], tuple[npt.NDArray[np.float32], Float]]
 
 _BLOCK = 4096
-# A deviation this small beside the mean is the rounding of a constant.
-_ROUNDING = 1e-13
 # Probabilities are kept between passes if they are small, or small beside the data.
 _KEPT_BYTES = 32 << 20
 _KEPT_SHARE = 0.05
@@ -55,6 +54,7 @@ class Rows:
     sparse: bool
     mean: Float
     scale: Float
+    size: Float  # about how large the numbers of each feature are
     class_weights: Float  # sum of the weights of each class
     sum_of_rows: Float  # weighted, standardized
     least_weight: float  # of a row that has any
@@ -136,10 +136,9 @@ class Rows:
     @cached_property
     def square_norms(self) -> Float:
         """Of the standardized rows."""
-        norms = np.empty(self.n_rows)
-        for rows, block, _ in self.blocks():
-            np.einsum("ij,ij->i", block, block, out=norms[rows])
-        return norms
+        return np.concatenate(
+            [square_norms(part.X, self.mean, self.scale) for part, _ in self.parts()]
+        )
 
     def bends(self, at: Float, kept: Kept | None) -> Float:
         """1 - |p|^2 of every row: how much it contributes to the Hessian."""
@@ -216,9 +215,15 @@ class MemoryRows(Rows):
         self.class_weights = np.bincount(target, sample_weight, minlength=n_classes).astype(float)
         if self.sparse:
             self.mean, self.scale = np.zeros(self.n_features), np.ones(self.n_features)
+            self.size = np.zeros(self.n_features)
+            if float(np.abs(X.data).max(initial=0.0)) >= LARGEST:
+                np.maximum.at(self.size, X.indices, np.abs(X.data))
         else:
-            self.mean, self.scale = _moments(X, sample_weight, self.total_weight, centre=centre)
-        self.native = native_rows(self, self.part)
+            self.mean, self.scale = mean_and_scale(
+                X, sample_weight, self.total_weight, centre=centre
+            )
+            self.size = np.abs(self.mean) + self.scale
+        self.native = native_rows(self, self.part, often=True)
 
     @cached_property
     def sum_of_rows(self) -> Float:  # type: ignore[override]
@@ -287,8 +292,8 @@ class MemoryRows(Rows):
         return 4 * self.n_rows * self.n_outputs <= max(_KEPT_BYTES, _KEPT_SHARE * data)
 
 
-def native_rows(rows: Rows, part: Part) -> _native.LinearRows:
-    """The part as the kernels read it."""
+def native_rows(rows: Rows, part: Part, *, often: bool = False) -> _native.LinearRows:
+    """The part as the kernels read it; what is read ``often`` is worth some preparation."""
     X = part.X
     last = part.target, part.weight, rows.n_outputs
     if not rows.sparse:
@@ -298,7 +303,9 @@ def native_rows(rows: Rows, part: Part) -> _native.LinearRows:
             X, None, None, rows.n_features, rows.mean, 1.0 / rows.scale, *last
         )
     indptr = X.indptr.astype(X.indices.dtype, copy=False)
-    return _native.LinearRows(X.data, indptr, X.indices, rows.n_features, None, None, *last)
+    return _native.LinearRows(
+        X.data, indptr, X.indices, rows.n_features, None, None, *last, often=often
+    )
 
 
 def _slices(n_rows: int) -> Iterator[slice]:
@@ -308,26 +315,3 @@ def _slices(n_rows: int) -> Iterator[slice]:
 
 def _of(kept: Kept | None, part: Part) -> Kept | None:
     return None if kept is None else kept[part.rows]
-
-
-def _moments(
-    X: npt.NDArray[Any], sample_weight: Float | None, total_weight: float, *, centre: bool
-) -> tuple[Float, Float]:
-    """Weighted mean and deviation of every feature (about zero, and 0, if not ``centre``).
-
-    Two passes, so that a mean of millions costs no digit of the deviation. A constant feature has
-    the deviation 1.
-    """
-    mean = np.zeros(X.shape[1])
-    if centre:
-        for rows in _slices(X.shape[0]):
-            block = X[rows].astype(np.float64, copy=False)
-            mean += block.sum(axis=0) if sample_weight is None else sample_weight[rows] @ block
-        mean /= total_weight
-    variance = np.zeros(X.shape[1])
-    for rows in _slices(X.shape[0]):
-        square = X[rows] - mean
-        np.square(square, out=square)
-        variance += square.sum(axis=0) if sample_weight is None else sample_weight[rows] @ square
-    scale = np.sqrt(variance / total_weight)
-    return mean, np.where(scale > _ROUNDING * np.abs(mean), scale, 1.0)

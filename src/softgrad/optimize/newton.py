@@ -234,9 +234,6 @@ class _Search:
                     if fruitless >= 3:
                         return self._at_the_end(step, tol, loose)
                 smallest_gap = min(smallest_gap, gap)
-            if loose and decrease < tol * abs(self.value):
-                self.x = self.x + step.direction  # where the next stage begins
-                return Status.CONVERGED
             # --- the full step, or what can be had instead ---
             trial = self._try(self.x + step.direction)
             failed = not self._decreased(trial[0], step.slope)
@@ -258,6 +255,8 @@ class _Search:
             self._report()
             if function.unbounded():
                 return Status.SEPARABLE
+            if loose and decrease < tol * abs(self.value):
+                return Status.CONVERGED  # and here the next stage begins
             used = self.products - products
             self.products_since_build += used
             if used > _SLOW:
