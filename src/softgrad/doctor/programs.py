@@ -285,7 +285,7 @@ def _probabilities_too(s: Lines, loss: bool) -> str:
 def _both(s: Lines, _: Returned) -> Body:
     # A loss of one number a row comes with the gradients of the rows.
     loss = "loss = " + s.loss
-    lines = joined(_probabilities_too(s, True), s.difference_lines, loss)
+    lines = joined(_probabilities_too(s, True), s.difference_lines, s.losses_line, loss)
     return lines, {"loss": "loss", "grad": s.grad, "p": s.p, "log_p": s.log_p, "Y": s.Y}
 
 
@@ -431,10 +431,13 @@ def _optional(ex: Examination, s: Lines, evidence: Sequence[Evidence]) -> str:
     if "w" in s.names:
         w = s.names["w"]
         rows = f"{w}[{s.y}]" if _of_classes(ex, w, evidence) and s.indexed else w
-        if w in ex.subject.optional:
-            lines.append(f"{w} = {s.np}.ones(len({s.y})) if {w} is None else {rows}")
-        elif rows != w:
-            lines.append(f"{w} = {rows}")
+        ones = f"{s.np}.ones(len({s.y}))"
+        if w not in ex.subject.optional:
+            lines += [f"{w} = {rows}"] if rows != w else []
+        elif rows == w:
+            lines.append(f"if {w} is None:\n    {w} = {ones}")
+        else:
+            lines.append(f"{w} = {ones} if {w} is None else {rows}")
     return joined(*lines)
 
 
