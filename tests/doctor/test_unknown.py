@@ -46,6 +46,18 @@ def test_one_factor_a_row() -> None:
     assert "for each row" in structure(scaled, "cross_entropy_grad", layout="NC")
 
 
+def test_a_factor_that_the_number_of_rows_decides() -> None:
+    def one_less(x, y):
+        return ce_grad(x, y) * len(y) / (len(y) - 1)
+
+    text = structure(one_less, "cross_entropy_grad", layout="NC")
+    assert "shape of the input alone: 1.333 for 4 x 3, 1.2 for 6 x 3" in text
+
+
+def test_rounding_is_no_argmax() -> None:
+    assert "moves in jumps" in structure(lambda x: np.round(softmax(x), 2), "softmax")
+
+
 def test_only_some_rows() -> None:
     def first_row(x, y):
         g = ce_grad(x, y)
@@ -121,6 +133,29 @@ def test_an_error_is_reported_and_not_raised(error: Exception) -> None:
     assert type(error).__name__ in report.findings[0].title
     assert type(error).__name__ in str(report)
     assert report.to_html()
+
+
+def test_the_example_of_an_error_is_the_smallest_that_raises_it() -> None:
+    def softmax_of_few(x):
+        if x.shape[1] > 2:
+            raise ValueError("too many")
+        raise KeyError("two")
+
+    def softmax_of_more(x):
+        if x.shape[-2] < 2:
+            return softmax(x)
+        raise ValueError("too many")
+
+    (finding,) = sg.examine(softmax_of_few).findings
+    assert finding.title == "It raises ValueError"
+    assert finding.example.inputs["logits"].shape == (1, 3)
+    (finding,) = sg.examine(softmax_of_more, layout="NC").findings
+    np.testing.assert_array_equal(finding.example.inputs["logits"], np.zeros((2, 2)))
+
+
+def test_zeros_of_a_function_without_a_name_say_nothing() -> None:
+    with pytest.raises(OptionError, match="pass kind="):
+        sg.examine(lambda a, b, c: a)
 
 
 def test_an_exit_is_no_exit() -> None:

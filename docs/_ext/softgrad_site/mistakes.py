@@ -28,6 +28,7 @@ PLACES = {
     "both": "In loss and gradient together",
     "binary": "For a sigmoid or a yes/no loss",
     "distillation": "In a distillation",
+    "distillation_grad": "In the gradient of a distillation",
     "layer": "In the gradients of a layer",
     "step": "In a training step",
 }

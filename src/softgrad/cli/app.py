@@ -164,6 +164,16 @@ def doctor(
     reduction: Annotated[
         str | None, typer.Option(help="Which loss a gradient belongs to: mean or sum.")
     ] = None,
+    takes: Annotated[
+        str | None, typer.Option(help="What comes first: logits or probabilities.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="What a gradient is of: cross_entropy or squared_error."),
+    ] = None,
+    ignore_index: Annotated[
+        int | None, typer.Option(help="A label whose rows must be left out, such as -1.")
+    ] = None,
 ) -> None:
     """Find the mistake in a softmax, a loss or a gradient.
 
@@ -171,7 +181,14 @@ def doctor(
     """
     from softgrad.cli.doctor import doctor_command
 
-    code = doctor_command(source, paste, kind, html, time_limit, layout, reduction)
+    said = {
+        "layout": layout,
+        "reduction": reduction,
+        "takes": takes,
+        "loss": loss,
+        "ignore_index": ignore_index,
+    }
+    code = doctor_command(source, paste, kind, html, time_limit, said)
     raise typer.Exit(code)
 
 
@@ -227,6 +244,10 @@ def explain(
         str | None, typer.Option(help="The input of the layer below, such as '1 0.5'.")
     ] = None,
     label_smoothing: Annotated[float, typer.Option(help="Share of the target to spread.")] = 0.0,
+    where: Annotated[
+        str | None,
+        typer.Option(help="1 for each class that takes part, 0 for a masked one: 1,1,0."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of loss or activation, such as delta=0.5. Repeatable."),
@@ -256,6 +277,7 @@ def explain(
             activation=activation,
             features=features,
             label_smoothing=label_smoothing,
+            where=where,
             row=row,
             digits=digits,
             format=format,

@@ -110,6 +110,11 @@ class Reading:
         return bool(self.fits) and all(fit is not None for fit in self.fits.values())
 
     @property
+    def nothing(self) -> bool:
+        """Whether nothing but zeros came back."""
+        return all(fit is not None and fit.power.c == 0 for fit in self.fits.values())
+
+    @property
     def mistakes(self) -> tuple[int, ...]:
         found = {m for fit in self.fits.values() if fit for m in fit.mistakes}
         return tuple(sorted(found | ({10} if self.square_only else set())))
@@ -366,7 +371,10 @@ def _zero(kind: Kind, part: str, reading: Reading, exact: bool) -> Fit:
     else:
         mistakes = (28,) if exact else (4,)
     shape = reading.observations[0].parts[part].shape
-    form = Form("0", mistakes, lambda v: np.zeros(shape or len(v.probe.x)))
+    view = reading.view(0, "right", False)
+    bank = forms(kind, part, reading.convention)
+    like = next((f for f in bank if not shape or f.evaluate(view).shape == shape), bank[0])
+    form = Form("0", mistakes, lambda v: np.zeros_like(like.evaluate(v)))
     return Fit(part, form, "right", False, Power(0.0, 0, 0, 0), not shape, mistakes, 0.0, exact)
 
 
@@ -474,7 +482,9 @@ def judge(
     if power.a not in ((0, -1) if averaged else (0,)):
         odd = True
     if power.b == -1 and averaged and not kind.binary:
-        if not halves:  # the squared error is often meant as a mean of all numbers
+        if not (
+            squared or form.right == "squared error"
+        ):  # the squared error is often meant as a mean of all numbers
             # Divided by C in place of N, it lacks the one and has the other.
             found += [19] if power.a == -1 else [18, 19]
     elif power.b:
@@ -552,36 +562,52 @@ def _smoothing(kind: Kind, reading: Reading) -> list[Convention]:
     part = next((p for p in ("loss", "grad", "dW") if p in reading.observations[0].parts), None)
     if part is None or kind.binary or not convention.takes_role("y") or kind.name == "nll":
         return []
-    form = forms(kind, part, convention)[0]
     seen = [reading.observations[place] for place in next(iter(reading.groups.values()))]
     got = [o.parts[part] for o in seen]
-    found = []
+    actual = np.concatenate([g.reshape(-1) for g in got])
+    if actual.size < 3 or not np.all(np.isfinite(actual)) or not np.any(actual):
+        return []
+    # A divergence from the target has a constant more: the target's entropy.
+    constant = np.concatenate(
+        [np.full(g.size, len(o.probe.x) / g.size) for o, g in zip(seen, got, strict=True)]
+    )
+    bank = forms(kind, part, convention)[: 2 if part == "loss" else 1]
     stages = STAGES if convention.takes == "logits" and not convention.single else ("right",)
-    for stage, over in itertools.product(stages, ("all", "others")):
-        full = replace(convention, smoothing=1.0, smoothed_over=over)
+    found = []
+    for form, stage, over in itertools.product(bank, stages, ("all", "others")):
         columns = []
-        for way in (convention, full):
-            with np.errstate(all="ignore"):
-                try:
-                    values = [form.evaluate(View(o.probe, way, stage)) for o in seen]
-                except (ValueError, IndexError):
-                    break
-            sums = [v.sum() if g.ndim == 0 else v for v, g in zip(values, got, strict=True)]
-            columns.append(np.concatenate([np.reshape(v, -1) for v in sums]))
-        actual = np.concatenate([g.reshape(-1) for g in got])
-        if len(columns) < 2 or columns[0].shape != actual.shape or actual.size < 3:
+        for way in (convention, replace(convention, smoothing=1.0, smoothed_over=over)):
+            values = _values(form, stage, way, seen, got)
+            columns += [values] if values is not None and values.shape == actual.shape else []
+        if len(columns) < 2:
             continue
-        matrix = np.stack(columns, axis=1)
-        if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(actual)) and np.any(actual)):
-            continue
-        (own, shared), *_ = np.linalg.lstsq(matrix, actual, rcond=None)
-        left = np.linalg.norm(matrix @ [own, shared] - actual) / np.linalg.norm(actual)
-        share = shared / (own + shared) if own + shared else 0.0
-        if left <= reading.tolerance and 1e-3 < share < 0.95:
-            cost = convention.cost + _SMOOTHING
-            s = round(float(share), 4)
-            found.append(replace(convention, smoothing=s, smoothed_over=over, cost=cost))
+        for relative in (False, True) if part == "loss" else (False,):
+            matrix = np.stack([*columns, *([constant] if relative else [])], axis=1)
+            if not np.all(np.isfinite(matrix)):
+                continue
+            solution = np.linalg.lstsq(matrix, actual, rcond=None)[0]
+            own, shared = solution[:2]
+            left = np.linalg.norm(matrix @ solution - actual) / np.linalg.norm(actual)
+            share = shared / (own + shared) if own + shared else 0.0
+            if left <= reading.tolerance and 1e-3 < share < 0.95:
+                s = round(float(share), 4)
+                cost = convention.cost + _SMOOTHING + 0.1 * relative
+                way = replace(convention, smoothing=s, smoothed_over=over, relative=relative)
+                found.append(replace(way, cost=cost))
     return found
+
+
+def _values(
+    form: Form, stage: str, way: Convention, seen: list[Observation], got: list[Array]
+) -> Array | None:
+    """What a form gives in a convention, over several inputs, reduced as the results are."""
+    with np.errstate(all="ignore"):
+        try:
+            values = [form.evaluate(View(o.probe, way, stage)) for o in seen]
+        except (ValueError, IndexError):
+            return None
+    sums = [v.sum() if g.ndim == 0 else v for v, g in zip(values, got, strict=True)]
+    return np.concatenate([np.reshape(v, -1) for v in sums])
 
 
 def _fit(kind: Kind, reading: Reading, squared: bool) -> None:

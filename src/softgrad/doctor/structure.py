@@ -11,8 +11,10 @@ from softgrad._typing import Array
 _SAME = 1e-4
 
 
-def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
-    """One or two sentences about the difference, over several inputs."""
+def describe(
+    right: Sequence[Array], actual: Sequence[Array], shapes: Sequence[tuple[int, ...]] = ()
+) -> str:
+    """One or two sentences about the difference, over several inputs of these shapes."""
     for r, a in zip(right, actual, strict=True):
         if r.shape != a.shape:
             return f"It returns shape {a.shape} where {r.shape} is right."
@@ -31,12 +33,26 @@ def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
     ]
     known = [c for c in each if c is not None]
     if len(known) == len(each) and r.size > len(each):
+        if by_shape := _by_shape(known, shapes):
+            return by_shape
         shown = ", ".join(f"{c:.4g}" for c in known[:4])
         return f"A ratio that depends on the input as a whole: {shown}, ... times the right one."
     shift = a - r
     if float(np.ptp(shift)) < _SAME * max(1.0, float(np.abs(shift).max())):
         return f"A constant difference: the result is the right one {shift.mean():+.6g}."
     return _located(right, actual) or _general(r, a)
+
+
+def _by_shape(ratios: Sequence[float], shapes: Sequence[tuple[int, ...]]) -> str:
+    """Where inputs of one shape have one ratio, and those of another shape another."""
+    of_shape: dict[tuple[int, ...], list[float]] = {}
+    for shape, ratio in zip(shapes, ratios, strict=False):
+        of_shape.setdefault(shape, []).append(ratio)
+    several = len(of_shape) > 1 and len(ratios) > len(of_shape)
+    if not several or any(np.ptp(found) > _SAME * abs(found[0]) for found in of_shape.values()):
+        return ""
+    shown = ", ".join(f"{v[0]:.4g} for {' x '.join(map(str, s))}" for s, v in of_shape.items())
+    return f"A ratio that depends on the shape of the input alone: {shown} times the right one."
 
 
 def _constant_ratio(r: Array, a: Array) -> float | None:

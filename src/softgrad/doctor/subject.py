@@ -11,6 +11,20 @@ from softgrad.doctor.frameworks import frameworks, is_module
 
 
 @dataclass
+class Phases:
+    """The methods of a class: what they are called, what they take, and where results are left."""
+
+    forward: str
+    first: tuple[str, ...]
+    backward: str = ""
+    last: tuple[str, ...] = ()
+    cotangent: str = ""  # the parameter of backward that is one
+    base: str = ""
+    output: str = ""  # the attributes that hold the results where nothing is returned
+    gradient: str = ""
+
+
+@dataclass
 class Subject:
     """A callable with its name, the names of its parameters, and its source where there is one."""
 
@@ -23,6 +37,7 @@ class Subject:
     frameworks: tuple[str, ...] = ("numpy", "list")
     two_phases: str = ""  # "vjp", "both" or "layer" for a class with forward and backward
     again: Callable[..., Any] | None = None  # runs backward twice, for such a class
+    phases: Phases | None = None  # how a class is written, whatever it was taken for
     calls: dict[Any, Any] = field(default_factory=dict)  # what it has returned so far
 
     @property

@@ -31,7 +31,8 @@ def inputs(convention: Convention, probe: Probe) -> dict[str, Any]:
         given["cotangent"] = probe.g
     if convention.takes_role("T"):
         given["temperature"] = probe.T
-    return given
+    words = {"mask": "mask (True takes part)", "w": "weights", "cw": "class weights"}
+    return given | {words[name]: value for name, value in probe.extra.items()}
 
 
 def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
@@ -87,6 +88,8 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
     if c.smoothing:
         over = {"all": "over all classes", "others": "over the other classes"}[c.smoothed_over]
         result["label smoothing"] = f"{c.smoothing:g}, fixed inside, {over}"
+        if c.relative:
+            result["label smoothing"] += "; the loss is the divergence from that target"
     frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
     result["framework"] = frameworks.get(c.framework, "PyTorch")
     truth = truth_of(kind)
