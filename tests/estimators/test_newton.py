@@ -97,6 +97,24 @@ def test_every_solver_finds_the_same_optimum(name, solver):
     assert model.objective_ == pytest.approx(optimum(X, y, 0.5), rel=2e-9)
 
 
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
+def test_the_first_certificate_is_good_enough(monkeypatch, load):
+    """What is left of the Newton equation of the intercepts costs it too, and linearly."""
+    from softgrad.estimators import objective
+
+    gaps = []
+    certify = objective.Objective.certify
+
+    def counted(self, x, step):
+        value, gap = certify(self, x, step)
+        gaps.append(gap / value)
+        return value, gap
+
+    monkeypatch.setattr(objective.Objective, "certify", counted)
+    assert SoftmaxRegression().fit(*load(return_X_y=True)).solution_.certified
+    assert len(gaps) == 1
+
+
 def test_the_next_stage_begins_at_a_point_that_was_tried(monkeypatch):
     """A last step not looked at may lead from a stage's minimum to anywhere."""
     from softgrad.optimize import newton

@@ -32,6 +32,7 @@ _NOTHING = 1e-17  # relative decrease below which there is nothing left to gain
 _NEARLY_NOTHING = 1e-12  # the same, where only the proof is still missing
 _MOST_PRODUCTS = 300  # in one step
 _MOST_AT_FIRST = 50  # in an early step, while it is open whether the path has to be taken
+_FINEST = 1e-6  # residual, relative, beyond which products in single precision do not help
 _SLOW = 25  # products in one step from which a better preconditioner is asked for
 _EARLY = 1e-2  # relative decrease promised by a step that may start the path
 _SHORT = 0.1  # length to which such a step has to be cut for that
@@ -306,7 +307,7 @@ class _Search:
             before, norm2 = norm2, _dot(residual, z)
             if norm2 <= forcing**2 * first:
                 near = -_dot(self.grad, d) / 2 <= _NEAR * tol * abs(self.value)
-                if not near or norm2 <= 1e-6 * first:
+                if not near or norm2 <= _FINEST**2 * first:
                     break
                 if function.residual_gap(residual) <= 0.3 * tol * abs(self.value):
                     break
