@@ -93,3 +93,47 @@ def test_what_is_needed_stays() -> None:
     assert found.x.shape[0] == 2
     assert np.count_nonzero(found.x) == 2
     assert softmax(found.x).shape == found.x.shape
+
+
+def columns_without_mean(Z, Y):
+    P = np.exp(Z - Z.max(axis=0)) / np.exp(Z - Z.max(axis=0)).sum(axis=0)
+    return (Y - P) / Z.shape[1]
+
+
+def one_hot_rows(logits, labels):
+    P = np.exp(logits - logits.max(1, keepdims=True))
+    P /= P.sum(1, keepdims=True)
+    return (labels - P) / len(P)
+
+
+def indices_in_a_column(logits, y):
+    P = np.exp(logits - logits.max(1, keepdims=True))
+    P /= P.sum(1, keepdims=True)
+    return (np.eye(P.shape[1])[y[:, 0]] - P) / len(P)
+
+
+def columns_backward(P, G):
+    return P * (1 - P) * G
+
+
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (columns_without_mean, {"layout": "CN"}),
+        (one_hot_rows, {}),
+        (indices_in_a_column, {}),
+        (columns_backward, {"layout": "CN", "takes": "probabilities", "kind": "softmax_vjp"}),
+    ],
+)
+def test_the_example_can_be_given_to_the_function_as_it_stands(function, options):
+    report = sg.examine(function, **{"kind": "cross_entropy_grad"} | options)
+    assert report.findings
+    for finding in report.findings:
+        given = dict(finding.example.inputs)
+        if "p = softmax of" in given:
+            axis = 0 if options.get("layout") == "CN" else -1
+            given["p = softmax of"] = sg.softmax(given["p = softmax of"], axis=axis)
+        np.testing.assert_allclose(
+            function(*given.values()), finding.example.actual, rtol=1e-12, atol=1e-15
+        )
+        assert np.shape(finding.example.expected) == np.shape(finding.example.actual)

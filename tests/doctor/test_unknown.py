@@ -6,12 +6,14 @@ import json
 import math
 import random
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 import softgrad as sg
 from softgrad.doctor import Report
+from softgrad.doctor.structure import describe
 from softgrad.errors import OptionError, OptionTypeError
 from tests.doctor.patients import log_softmax, one_hot, softmax
 
@@ -111,6 +113,32 @@ def test_only_at_large_logits() -> None:
 def test_the_wrong_shape() -> None:
     assert "shape" in structure(lambda x: softmax(x)[:, :-1], "softmax")
     assert "shape" in structure(lambda x, y: np.zeros(7), "cross_entropy_grad")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.sum(axis=0), "added up over the rows"),
+        (lambda v: 3 * v.mean(axis=0, keepdims=True), "added up over the rows"),
+        (lambda v: (v @ [1.0, 2.0, 4.0])[:, None], ""),
+        (lambda v: v[-1], "of the last row alone"),
+        (lambda v: (v**2).sum(), ""),
+        (lambda v: v[:, :2], ""),
+    ],
+)
+def test_what_a_result_of_another_shape_is_made_of(change: Any, words: str) -> None:
+    logits = np.array([[0.1, 2.0, -1.0], [0.5, 0.0, 1.5], [3.0, -2.0, 0.2], [0.0, 0.3, 0.7]])
+    right = [sg.cross_entropy.grad(k * logits, [0, 2, 1, 1]) for k in (1.0, 0.5)]
+    found = describe(right, [np.asarray(change(v)) for v in right])
+    assert found.startswith("It returns shape")
+    assert found.endswith(f"is right: it has the right numbers {words}." if words else "is right.")
+
+
+def test_a_gradient_that_is_added_up_over_the_rows() -> None:
+    def gradient(x, y):
+        return (softmax(x) - np.eye(x.shape[1])[y]).sum(axis=0)
+
+    assert "the right numbers added up over the rows" in structure(gradient, "cross_entropy_grad")
 
 
 def test_none_is_returned() -> None:

@@ -268,6 +268,29 @@ def material(role: str, convention: Convention, probe: Probe) -> Any:
     return {"classes": classes, "samples": rows, **fixed}[role]
 
 
+def displayed(role: str, convention: Convention, probe: Probe) -> Any:
+    """What stands for an argument in a report: as the function takes it, all rows together.
+
+    Of probabilities the logits are shown that they are made of, and labels are counted from 0.
+    """
+    layout = convention.layout if convention.layout in ("CN", "NCT", "NCF") else "NC"
+    if role in ("y", "labels"):
+        hot = convention.target.startswith("one-hot") and probe.x.ndim == 2 and min(probe.y) >= 0
+        if not hot and convention.target != "column":
+            return probe.y
+    return material(role, replace(convention, layout=layout, takes="logits"), probe)
+
+
+def displayed_result(part: str, value: Any, convention: Convention, probe: Probe) -> Any:
+    """What stands for a part of the result in a report: as the function returns it."""
+    if not isinstance(value, np.ndarray) or value.ndim != 2:
+        return value
+    turned = part == "dW" and convention.layout in ("CN", "NCT")
+    if convention.layout == "CN" and part != "dW":
+        turned = part == "dX" or value.shape == probe.x.shape
+    return value.T if turned else value
+
+
 def _laid_out(array: Array, layout: str) -> Any:
     if layout in ("CN", "C1"):
         return array.T

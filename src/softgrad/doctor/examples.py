@@ -9,6 +9,7 @@ import numpy as np
 
 from softgrad._typing import Array
 from softgrad.doctor import understanding
+from softgrad.doctor.calling import displayed_result
 from softgrad.doctor.evidence import Evidence, Examination, differs, not_finite
 from softgrad.doctor.fitting import Fit, probes_of
 from softgrad.doctor.probes import Probe
@@ -20,8 +21,12 @@ _VISIBLY = 1e-3
 
 def example_of(ex: Examination, evidence: Evidence) -> Example:
     """Evidence as it is reported."""
-    inputs = understanding.inputs(ex.reading.convention, evidence.probe)
-    return Example(inputs, evidence.expected, evidence.actual, evidence.part)
+    convention, probe, part = ex.reading.convention, evidence.probe, evidence.part
+    expected, actual = (
+        displayed_result(part, value, convention, probe)
+        for value in (evidence.expected, evidence.actual)
+    )
+    return Example(understanding.inputs(convention, probe), expected, actual, part)
 
 
 def example(ex: Examination, number: int | None, mean: bool = False) -> Example | None:

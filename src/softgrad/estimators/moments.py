@@ -82,6 +82,14 @@ def square_norms(X: npt.NDArray[Any], mean: Float, scale: Float) -> Float:
     return norms
 
 
+def summed(X: npt.NDArray[Any], weight: Float, mean: Float) -> Float:
+    """The weighted sum of the rows, counted from ``mean``."""
+    total = np.zeros(X.shape[1])
+    for rows, difference in _differences(X, mean):
+        total += weight[rows] @ difference
+    return total
+
+
 def _sums(X: npt.NDArray[Any], weight: Float | None, shift: Float) -> tuple[Float, Float]:
     """Sums of the differences from ``shift``, and of their squares."""
     first, second = np.zeros(X.shape[1]), np.zeros(X.shape[1])

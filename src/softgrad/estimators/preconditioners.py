@@ -225,15 +225,23 @@ class Diagonal:
             self._out = np.empty_like(residual)
         z, intercept = self._out, residual[-1]
         moved = np.zeros_like(intercept)
-        strip = max(1, _STRIP // max(1, residual.shape[1]))  # stays in the cache
-        for start in range(0, len(z) - 1, strip):
-            rows = slice(start, min(start + strip, len(z) - 1))
-            part = z[rows]
-            np.multiply(self.mean[rows], intercept, out=part)
+        n_features, n_outputs = self.mean.shape
+        # In strips that stay in the cache, and there without a loop over rows of a few classes.
+        strip = max(1, min(n_features, _STRIP // n_outputs))
+        intercepts = np.tile(intercept, (strip, 1))
+        products = np.empty_like(intercepts)
+        ones = np.ones(max(strip, n_outputs))
+        for start in range(0, n_features, strip):
+            rows = slice(start, min(start + strip, n_features))
+            part, mean = z[rows], self.mean[rows]
+            n = len(part)
+            np.multiply(mean, intercepts[:n], out=part)
             np.subtract(residual[rows], part, out=part)
-            part *= self.inverse[rows]
-            moved += np.einsum("dk,dk->k", self.mean[rows], part)
-            _centred(part)
+            np.multiply(part, self.inverse[rows], out=part)
+            np.multiply(mean, part, out=products[:n])
+            moved += ones[:n] @ products[:n]
+            if n_outputs > 1:
+                part -= (part @ ones[:n_outputs] / n_outputs)[:, None]
         z[-1] = intercept / self.curvature - moved
         _centred(z[-1:])
         return z

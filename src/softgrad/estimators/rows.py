@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softgrad import _native
-from softgrad.estimators.moments import LARGEST, mean_and_scale, square_norms
+from softgrad.estimators.moments import LARGEST, mean_and_scale, square_norms, summed
 from softgrad.functions.softmax import softmax
 
 Float = npt.NDArray[np.float64]
@@ -230,10 +230,7 @@ class MemoryRows(Rows):
         weight = np.ones(self.n_rows) if self.part.weight is None else self.part.weight
         if self.sparse:
             return np.asarray(self.part.X.T @ weight, dtype=np.float64).ravel()
-        total = np.zeros(self.n_features)
-        for rows, block, _ in self.blocks():
-            total += weight[rows] @ block
-        return total
+        return summed(self.part.X, weight, self.mean) / self.scale
 
     def parts(self) -> Iterator[tuple[Part, _native.LinearRows]]:
         yield self.part, self.native
@@ -254,36 +251,42 @@ class MemoryRows(Rows):
         """
         if kept is None:
             return super().class_samples(n, at, kept, rng)
-        leverage = self.square_norms / max(1, self.n_features) + 0.1
+        leverage = (self.square_norms / max(1, self.n_features) + 0.1).astype(np.float32)
         total = np.zeros(self.n_outputs)
         for rows, curvature in self._curvatures(kept):
-            total += leverage[rows] @ curvature
+            total += curvature @ leverage[rows]
+        share = (n / np.maximum(total, 1e-30))[:, None].astype(np.float32)
         indices: list[list[Labels]] = [[] for _ in total]
         weights: list[list[Float]] = [[] for _ in total]
         for rows, curvature in self._curvatures(kept):
-            chance = curvature * leverage[rows, None]
-            chance /= np.maximum(total, 1e-300)
-            chance += 0.02 / self.n_rows
-            chance = np.minimum(1.0, chance * n)
-            drawn = rng.random(chance.shape) < chance
+            chance = curvature * leverage[rows]
+            chance *= share
+            chance += np.float32(0.02 * n / self.n_rows)
+            np.minimum(chance, np.float32(1.0), out=chance)
+            drawn = rng.random(chance.shape, dtype=np.float32) < chance
             for k in range(self.n_outputs):
-                index = np.flatnonzero(drawn[:, k])
+                index = np.flatnonzero(drawn[k])
                 indices[k].append(index + rows.start)
-                weights[k].append(curvature[index, k] / chance[index, k])
+                weights[k].append(curvature[k, index].astype(np.float64) / chance[k, index])
+
+        mean_weight = self.total_weight / self.n_rows
 
         def of_output(k: int) -> tuple[npt.NDArray[np.float32], Float]:
             x, _ = self.take(np.concatenate(indices[k]))
-            return x.astype(np.float32), np.concatenate(weights[k])
+            return x.astype(np.float32), np.concatenate(weights[k]) * mean_weight
 
         return of_output
 
-    def _curvatures(self, kept: Kept) -> Iterator[tuple[slice, Float]]:
+    def _curvatures(self, kept: Kept) -> Iterator[tuple[slice, Kept]]:
+        """s p (1 - p) over the mean of s, an output a row: in float32, which will do to draw."""
         weight = self.part.weight
+        if weight is not None:
+            weight = weight / (self.total_weight / self.n_rows)
         for rows in _slices(self.n_rows):
-            p = kept[rows].astype(np.float64)
+            p = np.ascontiguousarray(kept[rows].T)
             p *= 1.0 - p
             if weight is not None:
-                p *= weight[rows, None]
+                p *= weight[rows].astype(np.float32)
             yield rows, p
 
     def keeps_probabilities(self) -> bool:
