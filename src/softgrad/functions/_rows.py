@@ -131,7 +131,8 @@ class Rows(NamedTuple):
         if faint.any():
             leads = last[faint] == 1
             exact = self._beside_leader(faint, leads.astype(p.dtype))
-            result[faint] = np.where(leads, exact * self.temperature, result[faint])
+            times(exact, self.temperature)
+            result[faint] = np.where(leads, exact, result[faint])
         return result
 
     def _faint(self, p: Array) -> BoolArray:
