@@ -19,9 +19,9 @@ from softgrad.doctor.evidence import (
     Examination,
     differs,
 )
-from softgrad.doctor.fitting import Fit, Reading
 from softgrad.doctor.formulas import View
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Fit, Reading
 from softgrad.doctor.subject import Subject
 
 

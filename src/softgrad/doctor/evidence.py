@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from softgrad._typing import Array
-from softgrad.doctor.fitting import Observation, Reading, observe, recalled
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Observation, Reading, observe, recalled
 from softgrad.doctor.request import Request
 from softgrad.doctor.shrinking import smallest
 from softgrad.doctor.subject import Subject

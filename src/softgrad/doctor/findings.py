@@ -11,8 +11,9 @@ from softgrad.doctor.evidence import Evidence, Examination, differs
 from softgrad.doctor.examples import example, example_of, example_of_class_0
 from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import not_in_catalogue
-from softgrad.doctor.fitting import fit, read
+from softgrad.doctor.inside import fit
 from softgrad.doctor.programs import spelled
+from softgrad.doctor.reading import read
 from softgrad.doctor.report import Example, Finding
 from softgrad.doctor.structure import describe
 from softgrad.doctor.truth import truth

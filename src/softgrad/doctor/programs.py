@@ -18,10 +18,10 @@ from softgrad.doctor import definitions
 from softgrad.doctor.calling import Convention, one_hot
 from softgrad.doctor.conventions import option_name
 from softgrad.doctor.evidence import Evidence, Examination
-from softgrad.doctor.fitting import Observation
 from softgrad.doctor.formulas import View
 from softgrad.doctor.kinds import Kind, named_role
 from softgrad.doctor.lines import Lines
+from softgrad.doctor.reading import Observation
 from softgrad.doctor.spelling import joined
 from softgrad.doctor.subject import LayerText, Phases, Subject
 from softgrad.doctor.truth import truth
