@@ -20,6 +20,7 @@ _FIXED = (2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 1.5, 6.0, 7.0, 8.0)
 
 #: What speaks against smoothing that nothing but the numbers tells of.
 _SMOOTHING = 0.3
+_SHARES = (0.1, 0.2, 0.05, 0.15, 0.01, 0.3)
 
 
 def fit(kind: Kind, reading: Reading, squared: bool) -> None:
@@ -94,6 +95,27 @@ def _smoothing(kind: Kind, reading: Reading) -> list[Convention]:
                 cost = convention.cost + _SMOOTHING + 0.1 * relative
                 way = replace(convention, smoothing=s, smoothed_over=over, relative=relative)
                 found.append(replace(way, cost=cost))
+    if part == "loss":
+        found += _usual_smoothing(convention, bank[1], seen, got, reading.tolerance)
+    return found
+
+
+def _usual_smoothing(
+    convention: Convention, form: Form, seen: list[Observation], got: list[Array], tolerance: float
+) -> list[Convention]:
+    """Of -sum y p in place of -sum y log p, the entropy of the target cannot be told from the
+    share: the usual shares are tried."""
+    actual = np.concatenate([g.reshape(-1) for g in got])
+    found = []
+    for s, over in itertools.product(_SHARES, ("all", "others")):
+        cost = convention.cost + _SMOOTHING + 0.1
+        way = replace(convention, smoothing=s, smoothed_over=over, relative=True, cost=cost)
+        values = _values(form, "right", way, seen, got)
+        if values is None or values.shape != actual.shape or not np.any(values):
+            continue
+        ratio = float(values @ actual) / float(values @ values)
+        if np.linalg.norm(ratio * values - actual) <= tolerance * np.linalg.norm(actual):
+            found.append(way)
     return found
 
 
