@@ -170,6 +170,16 @@ def test_a_class_stays_a_class() -> None:
     np.testing.assert_allclose(layer.backward(g), sg.softmax.vjp(x, g))
 
 
+def test_who_returns_lists_is_given_lists() -> None:
+    def softmax_backward(dout, probs):
+        return [[d * p * (1 - p) for d, p in zip(*rows)] for rows in zip(dout, probs)]  # noqa: B905
+
+    report = sg.examine(softmax_backward)
+    assert report.mistakes == (1,)
+    mended = made(report.code, "softmax_backward")
+    assert mended([[1.0, 0.0]], [[0.5, 0.5]]) == [[0.25, -0.25]]
+
+
 def test_of_a_layer_the_methods_are_corrected() -> None:
     class Layer:
         def __init__(self, features, classes):

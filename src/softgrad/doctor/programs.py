@@ -92,6 +92,8 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
     convention = ex.reading.convention
     if convention.target == "index from 1":
         convention = replace(convention, target="index")
+    if "list" in ex.reading.observations[0].outcome.kind:  # whatever it was given: lists are meant
+        convention = replace(convention, framework="list")
     names = names_of(ex.subject, convention) | _heeded(ex)
     if (text := ex.subject.layer) is not None:
         names = _layer_names(text)
