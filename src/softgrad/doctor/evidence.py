@@ -36,6 +36,7 @@ class Evidence:
     confidence: float = 0.97
     note: str = ""
     remark: bool = False  # only wrong if more is asked of the function than it says
+    mask: str = ""  # how a mask is meant, where one was given
     shows: Callable[[Probe], Evidence | None] | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,9 +98,9 @@ _BINARY_FIXES = {
 }
 
 
-def _fix(ex: Examination, number: int) -> str:
+def _fix(ex: Examination, number: int, evidence: Sequence[Evidence] = ()) -> str:
     """The corrected lines in the author's own names, layout and framework."""
-    s, kind = spelled(ex), ex.kind
+    s, kind = spelled(ex, evidence), ex.kind
     if number == 18:
         s = replace(s, reduction="mean")
     if kind.binary and number != 30:
@@ -127,7 +128,8 @@ def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:
             "rows to be left out, they are not; examine(..., ignore_index=-1) checks that."
         )
     made = _finding(ex, evidence.mistake, shown)
-    return replace(made, confidence=evidence.confidence, note=note)
+    fix = _fix(ex, evidence.mistake, (evidence,))
+    return replace(made, confidence=evidence.confidence, note=note, fix=fix)
 
 
 def _unexplained(ex: Examination) -> Finding:

@@ -102,7 +102,8 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
             arguments = tuple(pair for pair in convention.arguments if pair[0] != "b")
             convention = replace(convention, arguments=arguments)
     part = next((p for p in ("loss", "grad", "vjp", "dW") if p in ex.reading.fits), "")
-    s = Lines(convention, names, kept=_kept(ex, names, evidence))
+    mask = next((e.mask for e in evidence if e.mask), "kept")
+    s = Lines(convention, names, kept=_kept(ex, names, evidence), mask=mask)
     if not part:
         return s
     right = truth(ex, part, mean=ex.request.reduction == "mean")
