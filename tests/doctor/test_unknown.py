@@ -181,6 +181,19 @@ def test_the_example_of_an_error_is_the_smallest_that_raises_it() -> None:
     np.testing.assert_array_equal(finding.example.inputs["logits"], np.zeros((2, 2)))
 
 
+def test_of_two_results_both_are_looked_at() -> None:
+    """That the loss alone would need fewer mistakes is no reason to leave the gradient out."""
+
+    def loss_and_grad(logits, y):
+        p = softmax(logits.T).T
+        grad = one_hot(y, logits.shape[1]) - p
+        return -np.log(p[np.arange(len(y)), y]).mean(), grad
+
+    report = sg.examine(loss_and_grad, layout="NC")
+    assert report.kind == "cross_entropy_value_and_grad"
+    assert report.mistakes == (8, 13, 18, 21)
+
+
 def test_zeros_of_a_function_without_a_name_say_nothing() -> None:
     with pytest.raises(OptionError, match="pass kind="):
         sg.examine(lambda a, b, c: a)

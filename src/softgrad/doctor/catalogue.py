@@ -273,7 +273,7 @@ MISTAKES: dict[int, Mistake] = {
             _LOSS,
             log_softmax=_LOG_P,
             grad=_GRAD,
-            both=_lines("loss_line", "grad_line"),
+            both=_lines("target_lines", "loss_line", "grad_line"),
         ),
         _entry(
             17,
@@ -282,7 +282,7 @@ MISTAKES: dict[int, Mistake] = {
             "same error again. At equal logits the loss should be log C and is not.",
             _LOSS,
             grad=_GRAD,
-            both=_lines("loss_line", "grad_line"),
+            both=_lines("target_lines", "loss_line", "grad_line"),
             binary=_BINARY,
         ),
         _entry(

@@ -23,6 +23,7 @@ from softgrad.doctor.formulas import Form
 from softgrad.doctor.kinds import Kind, kinds_of_name
 from softgrad.doctor.request import Request
 
+_LEFT_OUT = 4.0  # more than three mistakes: results that are not looked at hide as many
 _LOOSE = 3e-2
 _VERY_LOOSE = 0.4  # what a step of 1e-5 leaves of a difference in float32
 
@@ -54,7 +55,7 @@ class Choice:
                 continue  # without a word for it nobody asks a yes/no question wrongly
             partly = self._leaves_out(reading)
             strange = strange or (kind.binary and not self.named(kind))
-            rank = reading.cost + 0.05 * place + strange + 1.5 * partly
+            rank = reading.cost + 0.05 * place + strange + _LEFT_OUT * partly
             if best is not None and self.named(best[1]) and reading.nothing:
                 rank += NOTHING_FITS  # a result of zeros is no better than one that fits nothing
             if best is None or rank < best[0]:

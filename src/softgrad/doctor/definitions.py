@@ -10,7 +10,7 @@ from keyword import iskeyword
 from typing import Any
 
 from softgrad.doctor.spelling import Spelling, joined
-from softgrad.doctor.subject import Phases, Subject
+from softgrad.doctor.subject import LayerText, Phases, Subject
 
 _IMPORTS = {
     "np": "import numpy as np",
@@ -66,6 +66,27 @@ def one_method(subject: Subject, phases: Phases, s: Spelling, lines: str, result
     """A class with a forward pass alone."""
     method = _method(phases.forward, phases.first, lines, result, phases.output)
     return _class(subject, phases, s, [method])
+
+
+def layer(
+    subject: Subject, text: LayerText, s: Spelling, first: tuple[str, str], last: tuple[str, str]
+) -> str:
+    """The two methods of a layer: lines and result of each; what is around them stays."""
+    needed = dict.fromkeys([*_assigned(first[0]), *text.first])
+    behind = last[0] + "\n" + last[1]
+    kept = [n for n in needed if n not in text.last and re.search(rf"(?<![.\w]){n}\b", behind)]
+    keep = "\n".join(f"self.{name} = {name}" for name in kept)
+    load = "\n".join(f"{name} = self.{name}" for name in kept)
+    methods = []
+    for name, names, lines, result in (
+        (text.forward, text.first, joined(first[0], keep), first[1]),
+        (text.backward, text.last, joined(load, last[0]), last[1]),
+    ):
+        body = folded(lines, f"return {result}") if result else lines
+        methods.append(definition(name, ", ".join(("self", *names)), body))
+    rest = "# Everything else in the class stays as it is."
+    body = "\n\n".join([rest, *methods])
+    return with_imports(s, f"class {subject.name}:\n{textwrap.indent(body, '    ')}")
 
 
 def with_imports(s: Spelling, code: str) -> str:

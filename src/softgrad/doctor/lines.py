@@ -67,12 +67,17 @@ class Lines(Spelling):
         return replace(self, names=names, reduction="none").loss
 
     @property
+    def losses_line(self) -> str:
+        """One loss a row by name, where the weights are still to come."""
+        return f"{self.free('losses')} = {self.losses}" if "w" in self.names else ""
+
+    @property
     def _weighted_loss(self) -> str:
-        w = self.name("w")
-        total = f"({w} * {self.losses})"
+        w, losses = self.name("w"), self.free("losses")
         if self.reduction == "none":
-            return total[1:-1]
-        return f"{total}.sum() / {w}.sum()" if self.reduction == "mean" else f"{total}.sum()"
+            return f"{w} * {losses}"
+        total = f"({w} * {losses}).sum()"
+        return f"{total} / {w}.sum()" if self.reduction == "mean" else total
 
     @property
     def loss_line(self) -> str:
@@ -80,7 +85,11 @@ class Lines(Spelling):
 
     @property
     def target_lines(self) -> str:
-        """What a loss needs of the target."""
+        """What a loss needs of the target, up to the losses of the rows where they have weights."""
+        return joined(self._target_of_loss, self.losses_line)
+
+    @property
+    def _target_of_loss(self) -> str:
         if self.squared:
             return self.Y_lines
         if not self.indexed or self.convention.smoothing:

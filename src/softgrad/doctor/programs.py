@@ -23,7 +23,7 @@ from softgrad.doctor.formulas import View
 from softgrad.doctor.kinds import Kind, named_role
 from softgrad.doctor.lines import Lines
 from softgrad.doctor.spelling import joined
-from softgrad.doctor.subject import Phases, Subject
+from softgrad.doctor.subject import LayerText, Phases, Subject
 from softgrad.doctor.truth import truth
 
 
@@ -49,6 +49,8 @@ def program(ex: Examination, evidence: Sequence[Evidence] = ()) -> str:
     """The examined function or class as it should be."""
     s = spelled(ex, evidence)
     subject, phases, kind = ex.subject, ex.subject.phases, ex.kind
+    if subject.layer is not None:
+        return _layer_of(ex, subject.layer, s)
     returned = _returned(ex)
     lines, expressions = _BODIES[_body_of(kind)](s, returned)
     if s.convention.framework == "list":
@@ -91,6 +93,12 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
     if convention.target == "index from 1":
         convention = replace(convention, target="index")
     names = names_of(ex.subject, convention) | _heeded(ex)
+    if (text := ex.subject.layer) is not None:
+        names = _layer_names(text)
+        convention = replace(convention, layout="NCT" if text.turned else convention.layout)
+        if not text.bias:
+            arguments = tuple(pair for pair in convention.arguments if pair[0] != "b")
+            convention = replace(convention, arguments=arguments)
     part = next((p for p in ("loss", "grad", "vjp", "dW") if p in ex.reading.fits), "")
     s = Lines(convention, names, kept=_kept(ex, names, evidence))
     if not part:
@@ -277,7 +285,7 @@ def _probabilities_too(s: Lines, loss: bool) -> str:
 def _both(s: Lines, _: Returned) -> Body:
     # A loss of one number a row comes with the gradients of the rows.
     loss = "loss = " + s.loss
-    lines = joined(_probabilities_too(s, True), s.difference_lines, loss)
+    lines = joined(_probabilities_too(s, True), s.difference_lines, s.losses_line, loss)
     return lines, {"loss": "loss", "grad": s.grad, "p": s.p, "log_p": s.log_p, "Y": s.Y}
 
 
@@ -361,6 +369,28 @@ def _class_of(
     return definitions.two_methods(ex.subject, phases, s, first, ("", gradient))
 
 
+def _layer_of(ex: Examination, text: LayerText, s: Lines) -> str:
+    """A layer with weights of its own."""
+    with_loss = text.output == "loss"
+    before = joined(_probabilities_too(s, with_loss), s.target_lines if with_loss else "")
+    value = {"p": s.p, "z": s.source, "loss": s.loss, "": ""}[text.output]
+    db = s.db.replace(")", ", keepdims=True)") if text.column else s.db
+    parts = {"dW": s.dW, "db": db, "dX": s.dX}
+    kept = [f"{place} = {parts[part]}" for part, place in text.kept.items()]
+    result = ", ".join(text.kept.get(part, parts[part]) for part in text.returned)
+    after = joined(s.dz_line, *kept)
+    return definitions.layer(ex.subject, text, s, (before, value), (after, result))
+
+
+def _layer_names(text: LayerText) -> dict[str, str]:
+    """A layer's names by role: its weights are attributes."""
+    given = list(dict.fromkeys((*text.first, *text.last)))
+    X = text.first[0]
+    target = next((n for n in reversed(given) if n != X), "y")
+    names = {"X": X, "W": f"self.{text.weight}", "y": target}
+    return names | ({"b": f"self.{text.bias}"} if text.bias else {})
+
+
 def _as_closures(s: Lines, expressions: Mapping[str, str]) -> dict[str, str]:
     """Gradients as functions of the cotangent."""
     changed = dict(expressions)
@@ -401,10 +431,13 @@ def _optional(ex: Examination, s: Lines, evidence: Sequence[Evidence]) -> str:
     if "w" in s.names:
         w = s.names["w"]
         rows = f"{w}[{s.y}]" if _of_classes(ex, w, evidence) and s.indexed else w
-        if w in ex.subject.optional:
-            lines.append(f"{w} = {s.np}.ones(len({s.y})) if {w} is None else {rows}")
-        elif rows != w:
-            lines.append(f"{w} = {rows}")
+        ones = f"{s.np}.ones(len({s.y}))"
+        if w not in ex.subject.optional:
+            lines += [f"{w} = {rows}"] if rows != w else []
+        elif rows == w:
+            lines.append(f"if {w} is None:\n    {w} = {ones}")
+        else:
+            lines.append(f"{w} = {ones} if {w} is None else {rows}")
     return joined(*lines)
 
 

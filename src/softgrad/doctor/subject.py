@@ -25,6 +25,23 @@ class Phases:
 
 
 @dataclass
+class LayerText:
+    """How a layer is written: its two methods, its weights, and where it leaves its gradients."""
+
+    forward: str
+    first: tuple[str, ...]
+    backward: str
+    last: tuple[str, ...]
+    weight: str = "W"
+    bias: str = ""
+    turned: bool = False  # weights of shape (classes, features)
+    column: bool = False  # a bias of two axes
+    output: str = "p"  # what forward returns: p, z or the loss; "" for nothing
+    kept: dict[str, str] = field(default_factory=dict)  # attributes by part: dW, db
+    returned: tuple[str, ...] = ()  # the parts that backward returns
+
+
+@dataclass
 class Subject:
     """A callable with its name, the names of its parameters, and its source where there is one."""
 
@@ -38,6 +55,7 @@ class Subject:
     two_phases: str = ""  # "vjp", "both" or "layer" for a class with forward and backward
     again: Callable[..., Any] | None = None  # runs backward twice, for such a class
     phases: Phases | None = None  # how a class is written, whatever it was taken for
+    layer: LayerText | None = None
     calls: dict[Any, Any] = field(default_factory=dict)  # what it has returned so far
 
     @property
