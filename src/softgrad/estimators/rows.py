@@ -22,10 +22,12 @@ from softgrad.functions.softmax import softmax
 Float = npt.NDArray[np.float64]
 Kept = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-# Standardized rows, and for each how much curvature it stands for, of one output.
-ClassSamples = Callable[[int], tuple[npt.NDArray[np.float32], Float]]
+# Of one output, some at a time: standardized rows, and how much curvature each stands for.
+Sample = tuple[npt.NDArray[np.float32], Float]
+ClassSamples = Callable[[int], Iterator[Sample]]
 
 _BLOCK = 4096
+_SAMPLED_AT_A_TIME = 1 << 19  # numbers
 # Probabilities are kept between passes if they are small, or small beside the data.
 _KEPT_BYTES = 32 << 20
 _KEPT_SHARE = 0.05
@@ -190,7 +192,7 @@ class Rows:
         """Rows that stand for the curvature s p (1 - p) of each output: here the same for all."""
         x, p, weight = self.sample(n, at, kept, rng)
         curvature = p * (1.0 - p) * weight[:, None]
-        return lambda k: (x, curvature[:, k])
+        return lambda k: iter(((x, curvature[:, k]),))
 
 
 class MemoryRows(Rows):
@@ -271,9 +273,12 @@ class MemoryRows(Rows):
 
         mean_weight = self.total_weight / self.n_rows
 
-        def of_output(k: int) -> tuple[npt.NDArray[np.float32], Float]:
-            x, _ = self.take(np.concatenate(indices[k]))
-            return x.astype(np.float32), np.concatenate(weights[k]) * mean_weight
+        def of_output(k: int) -> Iterator[Sample]:
+            index, stands_for = np.concatenate(indices[k]), np.concatenate(weights[k]) * mean_weight
+            step = max(64, _SAMPLED_AT_A_TIME // max(1, self.n_features))
+            for start in range(0, len(index), step):
+                some = slice(start, start + step)
+                yield self.take(index[some])[0].astype(np.float32), stands_for[some]
 
         return of_output
 
