@@ -170,6 +170,32 @@ def test_a_class_stays_a_class() -> None:
     np.testing.assert_allclose(layer.backward(g), sg.softmax.vjp(x, g))
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_mask_is_meant_as_it_was(dropped: bool) -> None:
+    def softmax(x, mask=None):
+        if mask is not None:
+            x = x - 1e4 * (mask if dropped else 1 - mask)
+        return probabilities(x, -1)
+
+    report = sg.examine(softmax)
+    assert report.mistakes == (27,)
+    mended = made(report.code, "softmax")
+    x, keep = np.array([[1.0, 3e4, 2.0]]), np.array([[True, False, True]])
+    np.testing.assert_allclose(mended(x, ~keep if dropped else keep), sg.softmax(x, where=keep))
+    np.testing.assert_allclose(mended(x), sg.softmax(x))
+    assert ("-np.inf, x" in report.findings[0].fix) is dropped
+
+
+def test_who_returns_lists_is_given_lists() -> None:
+    def softmax_backward(dout, probs):
+        return [[d * p * (1 - p) for d, p in zip(*rows)] for rows in zip(dout, probs)]  # noqa: B905
+
+    report = sg.examine(softmax_backward)
+    assert report.mistakes == (1,)
+    mended = made(report.code, "softmax_backward")
+    assert mended([[1.0, 0.0]], [[0.5, 0.5]]) == [[0.25, -0.25]]
+
+
 def test_of_a_layer_the_methods_are_corrected() -> None:
     class Layer:
         def __init__(self, features, classes):

@@ -19,9 +19,9 @@ from softgrad.doctor.evidence import (
     Examination,
     differs,
 )
-from softgrad.doctor.fitting import Fit, Reading
 from softgrad.doctor.formulas import View
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Fit, Reading
 from softgrad.doctor.subject import Subject
 
 
@@ -186,8 +186,8 @@ def _masked_moves(ex: Examination, form: str, probe: Probe) -> Evidence | None:
         return None
     if not np.all(np.isfinite(value)):
         note = "only where a masked logit is large: it still takes part in the maximum"
-        return Evidence(None, probe, "value", right, value, note=note)
-    return Evidence(27, probe, "value", right, value)
+        return Evidence(None, probe, "value", right, value, note=note, mask=form)
+    return Evidence(27, probe, "value", right, value, mask=form)
 
 
 def weights(ex: Examination) -> list[Evidence]:

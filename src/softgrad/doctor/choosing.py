@@ -18,9 +18,11 @@ from softgrad.doctor.calling import Convention, Outcome, OvertimeError
 from softgrad.doctor.conventions import candidates, conventions
 from softgrad.doctor.evidence import Examination, differs
 from softgrad.doctor.extremes import extremes
-from softgrad.doctor.fitting import NOTHING_FITS, Fit, Reading, expected_power, fit, fit_part, read
+from softgrad.doctor.fitting import NOTHING_FITS, expected_power, fit_part
 from softgrad.doctor.formulas import Form
+from softgrad.doctor.inside import fit
 from softgrad.doctor.kinds import Kind, kinds_of_name
+from softgrad.doctor.reading import Fit, Reading, read
 from softgrad.doctor.request import Request
 
 _LEFT_OUT = 4.0  # more than three mistakes: results that are not looked at hide as many

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from softgrad._typing import Array
-from softgrad.doctor.fitting import Observation, Reading, observe, recalled
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Observation, Reading, observe, recalled
 from softgrad.doctor.request import Request
 from softgrad.doctor.shrinking import smallest
 from softgrad.doctor.subject import Subject
@@ -36,6 +36,7 @@ class Evidence:
     confidence: float = 0.97
     note: str = ""
     remark: bool = False  # only wrong if more is asked of the function than it says
+    mask: str = ""  # how a mask is meant, where one was given
     shows: Callable[[Probe], Evidence | None] | None = None
 
 

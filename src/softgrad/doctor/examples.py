@@ -11,8 +11,8 @@ from softgrad._typing import Array
 from softgrad.doctor import understanding
 from softgrad.doctor.calling import displayed_result
 from softgrad.doctor.evidence import Evidence, Examination, differs, not_finite
-from softgrad.doctor.fitting import Fit, probes_of
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Fit, probes_of
 from softgrad.doctor.report import Example
 from softgrad.doctor.truth import truth, without
 

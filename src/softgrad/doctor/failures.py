@@ -6,10 +6,10 @@ import numpy as np
 
 from softgrad.doctor import probes, understanding
 from softgrad.doctor.calling import Convention, ExitError, Outcome, OvertimeError
-from softgrad.doctor.fitting import observe
 from softgrad.doctor.formulas import truth_of
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import observe
 from softgrad.doctor.report import Example, Finding
 from softgrad.doctor.request import Request
 from softgrad.doctor.shrinking import smallest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from softgrad.doctor.evidence import Evidence, Examination, differs
 from softgrad.doctor.examples import example, example_of, example_of_class_0
 from softgrad.doctor.extremes import extremes
 from softgrad.doctor.failures import not_in_catalogue
-from softgrad.doctor.fitting import fit, read
+from softgrad.doctor.inside import fit
 from softgrad.doctor.programs import spelled
+from softgrad.doctor.reading import read
 from softgrad.doctor.report import Example, Finding
 from softgrad.doctor.structure import describe
 from softgrad.doctor.truth import truth
@@ -96,9 +98,9 @@ _BINARY_FIXES = {
 }
 
 
-def _fix(ex: Examination, number: int) -> str:
+def _fix(ex: Examination, number: int, evidence: Sequence[Evidence] = ()) -> str:
     """The corrected lines in the author's own names, layout and framework."""
-    s, kind = spelled(ex), ex.kind
+    s, kind = spelled(ex, evidence), ex.kind
     if number == 18:
         s = replace(s, reduction="mean")
     if kind.binary and number != 30:
@@ -126,7 +128,8 @@ def _from_evidence(ex: Examination, evidence: Evidence) -> Finding:
             "rows to be left out, they are not; examine(..., ignore_index=-1) checks that."
         )
     made = _finding(ex, evidence.mistake, shown)
-    return replace(made, confidence=evidence.confidence, note=note)
+    fix = _fix(ex, evidence.mistake, (evidence,))
+    return replace(made, confidence=evidence.confidence, note=note, fix=fix)
 
 
 def _unexplained(ex: Examination) -> Finding:

@@ -177,10 +177,13 @@ class Lines(Spelling):
 
     @property
     def mask_line(self) -> str:
-        x, mask = self.x, self.name("mask")
+        """Masked logits become -inf."""
+        x, mask, dropped = self.x, self.name("mask"), self.mask.startswith("dropped")
         if self.np == "torch":
-            return f"{x} = {x}.masked_fill(~{mask}.bool(), -torch.inf)"
-        return f"{x} = {self.np}.where({mask}, {x}, -{self.np}.inf)"
+            where = f"{mask}.bool()" if dropped else f"~{mask}.bool()"
+            return f"{x} = {x}.masked_fill({where}, -torch.inf)"
+        yes, no = (f"-{self.np}.inf", x) if dropped else (x, f"-{self.np}.inf")
+        return f"{x} = {self.np}.where({mask}, {yes}, {no})"
 
     @property
     def dz_line(self) -> str:

@@ -18,10 +18,10 @@ from softgrad.doctor import definitions
 from softgrad.doctor.calling import Convention, one_hot
 from softgrad.doctor.conventions import option_name
 from softgrad.doctor.evidence import Evidence, Examination
-from softgrad.doctor.fitting import Observation
 from softgrad.doctor.formulas import View
 from softgrad.doctor.kinds import Kind, named_role
 from softgrad.doctor.lines import Lines
+from softgrad.doctor.reading import Observation
 from softgrad.doctor.spelling import joined
 from softgrad.doctor.subject import LayerText, Phases, Subject
 from softgrad.doctor.truth import truth
@@ -92,6 +92,8 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
     convention = ex.reading.convention
     if convention.target == "index from 1":
         convention = replace(convention, target="index")
+    if "list" in ex.reading.observations[0].outcome.kind:  # whatever it was given: lists are meant
+        convention = replace(convention, framework="list")
     names = names_of(ex.subject, convention) | _heeded(ex)
     if (text := ex.subject.layer) is not None:
         names = _layer_names(text)
@@ -100,7 +102,8 @@ def spelled(ex: Examination, evidence: Sequence[Evidence] = ()) -> Lines:
             arguments = tuple(pair for pair in convention.arguments if pair[0] != "b")
             convention = replace(convention, arguments=arguments)
     part = next((p for p in ("loss", "grad", "vjp", "dW") if p in ex.reading.fits), "")
-    s = Lines(convention, names, kept=_kept(ex, names, evidence))
+    mask = next((e.mask for e in evidence if e.mask), "kept")
+    s = Lines(convention, names, kept=_kept(ex, names, evidence), mask=mask)
     if not part:
         return s
     right = truth(ex, part, mean=ex.request.reduction == "mean")

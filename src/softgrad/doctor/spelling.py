@@ -32,6 +32,7 @@ class Spelling:
     by_p: bool = False  # a gradient by the probabilities
     divergence: bool = True  # of a distillation: KL, else the entropy -sum q log p
     alpha_on_soft: bool = True
+    mask: str = "kept"  # what True or 1 means in one: kept or dropped
     kept: str = ""  # which labels take part, where not all do: "{y} >= 0"
 
     # --- Names ------------------------------------------------------------------------------------

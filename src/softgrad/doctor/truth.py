@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from softgrad.doctor.evidence import Examination
-from softgrad.doctor.fitting import Fit, Power, expected_power
+from softgrad.doctor.fitting import expected_power
 from softgrad.doctor.formulas import STAGES, Form, forms
+from softgrad.doctor.reading import Fit, Power
 
 
 def truth(ex: Examination, part: str, mean: bool = False) -> Fit:

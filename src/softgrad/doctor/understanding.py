@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from softgrad.doctor.calling import Convention, displayed
-from softgrad.doctor.fitting import Reading
 from softgrad.doctor.formulas import truth_of
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Reading
 
 
 def inputs(convention: Convention, probe: Probe) -> dict[str, Any]:
