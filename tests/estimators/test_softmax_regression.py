@@ -266,6 +266,29 @@ def test_numbers_whose_squares_overflow_are_named(convert):
         model.fit(frame, y)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, 3, 5, 9, 5, 3, 3, 3]),
+        np.array([-128, 127, -128] * 100, np.int8),
+        np.array([2**64 - 1, 2**64 - 2, 2**64 - 1], np.uint64),
+        np.array([-(2**63), 2**63 - 1, 0]),
+        np.array([7, 7]),
+        np.array([True, False, True]),
+        np.array([0.0, 2.0, 1.0]),
+        np.array(["b", "a", "b"]),
+    ],
+)
+def test_classes_and_positions_are_those_of_unique(labels):
+    from softgrad.estimators.softmax_regression import _classes_and_positions
+
+    classes, positions = _classes_and_positions(labels)
+    expected, inverse = np.unique(labels, return_inverse=True)
+    assert classes.dtype == expected.dtype
+    assert classes.tolist() == expected.tolist()
+    assert positions.tolist() == inverse.tolist()
+
+
 def test_a_gap_is_never_below_zero():
     X, y = np.full((30, 2), 7.0), np.arange(30) % 3  # nothing to learn: the start is the optimum
     assert sg.SoftmaxRegression().fit(X, y).gap_ >= 0.0
