@@ -2,9 +2,10 @@
 
 One sample is an epoch of 6400 rows in shuffled mini-batches of 128, float32, as a user would write
 it: rows gathered from memory, loss, gradients, step. PyTorch runs eagerly, with every
-implementation of its optimiser (a loop over tensors, foreach, fused); the fastest counts. The
-matrix products alone, in NumPy, are what no network on the same BLAS can be faster than. All
-contenders run in one process, in an order shuffled anew every round.
+implementation of its optimiser: a loop over tensors, which is what it takes by default on a
+processor, foreach, and fused. Targets are judged by the default; the ratio to the fastest stands
+beside it. The matrix products alone, in NumPy, are what no network on the same BLAS can be faster
+than. All contenders run in one process, in an order shuffled anew every round.
 
 BLAS decides most of the time, and OpenBLAS chooses its kernels by the processor or by
 OPENBLAS_CORETYPE: quote the header with any figure.
@@ -45,6 +46,7 @@ TARGETS = {  # how many times as fast as the peer
     ("784-10", "sgd", "PyTorch"): 2.0,
     ("784-10", "adam", "PyTorch"): 2.0,
 }
+DEFAULT = {"PyTorch": "PyTorch loop"}  # what Adam(parameters) and SGD(parameters) run
 MEMORY_TARGET = 1.2  # times parameters and activations
 
 
@@ -234,20 +236,23 @@ def measure(case: Case, X: Rows, y: Labels, threads: int, seconds: float) -> dic
 
 def report(case: Case, times: dict[str, float]) -> None:
     """One line a contender, and the targets that the case has."""
-    best: dict[str, float | None] = {
-        "PyTorch": min((t for n, t in times.items() if n.startswith("PyTorch")), default=None),
-        "scikit-learn": times.get("scikit-learn"),
-    }
     for name, elapsed in sorted(times.items(), key=lambda item: item[1]):
         ratio = elapsed / times["softgrad"]
         rows = BATCH / elapsed
         print(f"    {name:<18} {1e3 * elapsed:7.3f} ms a step  {rows:9.0f} rows/s  {ratio:5.2f}x")
-    for peer, least in best.items():
+    for peer in ("PyTorch", "scikit-learn"):
         wanted = TARGETS.get((case.name, case.optimizer, peer))
-        if wanted is not None and least is not None:
-            ratio = least / times["softgrad"]
-            verdict = "reached" if ratio >= wanted else "MISSED"
-            print(f"    target: {wanted}x {peer}, measured {ratio:.2f}x: {verdict}")
+        own = {name: t for name, t in times.items() if name.startswith(peer)}
+        if wanted is None or not own:
+            continue
+        default, fastest = own[DEFAULT.get(peer, peer)], min(own.values())
+        ratio = default / times["softgrad"]
+        verdict = "reached" if ratio >= wanted else "MISSED"
+        best = "" if len(own) == 1 else f" ({fastest / times['softgrad']:.2f}x its fastest)"
+        print(
+            f"    target: {wanted}x {peer}, measured {ratio:.2f}x{best}: {verdict}; "
+            f"the products alone are {default / times['products']:.2f}x"
+        )
 
 
 def main() -> None:

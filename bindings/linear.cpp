@@ -4,6 +4,9 @@
 // a pass itself checks only the shapes of the few arrays that it is given. The arrays are kept, not
 // copied: targets and the indices of a sparse matrix must stay as they were checked.
 //
+// Rows that will be read `often` may be kept by columns too, where that takes less memory than it
+// saves: see linear_columns.hpp.
+//
 // A pass releases the GIL and calls nothing of Python meanwhile. Several threads may use one object
 // at once: the first one has its workspace, the others allocate their own. The workspace lives as
 // long as the object, (features + 1) x padded doubles for each of at most 16 groups of rows.
@@ -74,7 +77,7 @@ class PyLinearRows {
  public:
   PyLinearRows(nb::object values, nb::object row_start, nb::object column, long features,
                nb::object mean, nb::object inverse_scale, nb::object target, nb::object weight,
-               long outputs)
+               long outputs, bool often)
       : kept_{values, row_start, column, mean, inverse_scale, target, weight} {
     expect(outputs >= 1 && features >= 0, "no outputs");
     // so that the size of packed parameters in bytes is a number
@@ -129,6 +132,10 @@ class PyLinearRows {
     bool inside = true;
     for (long i = 0; i < d_.rows; i++) inside &= d_.target[i] >= 0 && d_.target[i] < d_.classes();
     expect(inside, "a target is not the index of a class");
+    if (often && columns_pay(d_, outputs)) {
+      fill_columns();
+      d_.columns = &columns_;
+    }
   }
 
   double loss_and_grad(nb::object weights, nb::object gradient, nb::object probabilities,
@@ -247,6 +254,18 @@ class PyLinearRows {
     s.log_probability.assign(static_cast<std::size_t>(d_.classes()), 0.0);
     return s;
   }
+  void fill_columns() {
+    auto fill = [&](auto value, auto index) {
+      columns_.fill(static_cast<const decltype(value)*>(d_.values),
+                    static_cast<const decltype(index)*>(d_.row_start),
+                    static_cast<const decltype(index)*>(d_.column), d_.rows, d_.features);
+    };
+    const bool f32 = d_.numbers == Numbers::f32;
+    if (d_.wide_index)
+      f32 ? fill(0.0F, std::int64_t()) : fill(0.0, std::int64_t());
+    else
+      f32 ? fill(0.0F, std::int32_t()) : fill(0.0, std::int32_t());
+  }
   double* parameters(nb::handle o, bool written) const {
     PyArrayObject* a = contiguous(o, NPY_FLOAT64, 2, "parameters");
     expect(PyArray_DIM(a, 0) == d_.features + 1 && PyArray_DIM(a, 1) == d_.outputs,
@@ -265,6 +284,7 @@ class PyLinearRows {
   mutable std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   mutable LinearWorkspace workspace_;
   nb::object kept_[7];
+  LinearColumns columns_;
   LinearRows d_;
 };
 
@@ -273,10 +293,11 @@ class PyLinearRows {
 void add_linear(nb::module_& m) {
   nb::class_<PyLinearRows>(m, "LinearRows")
       .def(nb::init<nb::object, nb::object, nb::object, long, nb::object, nb::object, nb::object,
-                    nb::object, long>(),
+                    nb::object, long, bool>(),
            nb::arg("values"), nb::arg("row_start").none(), nb::arg("column").none(),
            nb::arg("features"), nb::arg("mean").none(), nb::arg("inverse_scale").none(),
-           nb::arg("target"), nb::arg("weight").none(), nb::arg("outputs"))
+           nb::arg("target"), nb::arg("weight").none(), nb::arg("outputs"),
+           nb::arg("often") = false)
       .def("loss_and_grad", &PyLinearRows::loss_and_grad, nb::arg("weights"), nb::arg("gradient"),
            nb::arg("probabilities").none(), nb::arg("single"))
       .def("hessian_product", &PyLinearRows::hessian_product, nb::arg("direction"),

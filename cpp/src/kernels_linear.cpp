@@ -7,9 +7,13 @@ namespace softgrad::SOFTGRAD_ISA {
 
 template <class T>
 static constexpr LinearKernels<T> linear_kernels() {
-  return {LanesOf<T>::width,     forward<T>,
-          backward<T>,           standardize<T, std::uint8_t>,
-          standardize<T, float>, standardize<T, double>};
+  return {LanesOf<T>::width,
+          Half<T>::width,
+          forward<T>,
+          backward<T>,
+          standardize<T, std::uint8_t>,
+          standardize<T, float>,
+          standardize<T, double>};
 }
 template <class X, class Index>
 static constexpr SparseKernels<X, Index> sparse_kernels() {

@@ -126,6 +126,7 @@ class LinearRows:
         target: NDArray[np.int64],
         weight: NDArray[np.float64] | None,
         outputs: int,
+        often: bool = False,
     ) -> None: ...
     def loss_and_grad(
         self,

@@ -22,6 +22,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "ok.csv", table())
     write(tmp_path / "text.csv", "a,kind\n1,x\nred,y\n")
+    write(tmp_path / "cell.csv", "length,width,kind\n1,2,x\nlong,2,y\n")
     write(tmp_path / "nan.csv", "a,kind\n1,x\nnan,y\n")
     write(tmp_path / "inf.csv", "a,kind\n1,x\ninf,y\n")
     write(tmp_path / "one.csv", "a,kind\n" + "1,x\n" * 9)
@@ -98,6 +99,11 @@ CASES = {
     "no model": (["predict", "zz", "ok.csv"], "no model file 'zz'"),
     "foreign model": (["predict", "ok.npz", "ok.csv"], "not a softgrad model"),
     "other columns": (["predict", "model", "text.csv"], "lacks the column 'length'"),
+    "text for a model": (
+        ["predict", "model", "cell.csv"],
+        "line 3, column 'length' holds 'long', which is not a number; the model was trained on"
+        " numbers there. Mend the cell, or remove the line.",
+    ),
     "other size": (["predict", "model", "ok.npz"], "has 3 features, the model was trained on 2"),
     "no number": (["softmax", "1", "two"], "'two' is not a number"),
     "softmax option": (["softmax", "1", "--frob"], "'--frob' is an unknown option"),

@@ -121,3 +121,11 @@ def test_rows_of_many_classes(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, *np.linspace(-1, 1, 25).round(2), "--target", 20)
     assert max(map(len, text.splitlines())) <= 80
     assert "⋮" in text
+
+
+def test_masked_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, 1, "nan", 3, "--target", 2, "--where", "1,0,1")
+    mask = np.array([True, False, True])
+    assert text.strip() == sg.explain([1.0, np.nan, 3.0], 2, where=mask).text().strip()
+    assert run(["explain", "1", "2", "3", "--where", "1,0"]) == 2
+    assert "1 for a class that takes part" in capsys.readouterr().err

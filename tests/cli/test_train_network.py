@@ -256,9 +256,10 @@ def test_mistakes_end_as_one_line(folder, what, capfd):
 
 
 def test_a_diverging_training_keeps_the_last_good_weights(folder, capfd):
-    train("--hidden", "8", "--optimizer", "sgd", "--lr", "1e30", "--out", "out")
-    text = capfd.readouterr().out
+    train("--hidden", "8", "--optimizer", "sgd", "--lr", "1e30", "--out", "out", code=1)
+    text, last = capfd.readouterr()
     assert re.search(r"The loss became \w+ in epoch 1, batch \d+: the first bad layer is", text)
+    assert last == "softgrad: The training diverged; the last good weights are kept in out.\n"
     metrics = json.loads(Path("out/metrics.json").read_text())
     assert metrics["status"] == "not_finite"
     model, _ = load_model(Path("out/model.softgrad"))

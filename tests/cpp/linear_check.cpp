@@ -43,7 +43,8 @@ Exactly<T> normals(long n, std::mt19937& random, double scale = 1) {
 template <class T>
 void check_tile(const softgrad::LinearKernels<T>& k, long rows, long features, int registers,
                 std::mt19937& random) {
-  const long columns = registers * k.width, x_stride = features + 2, z_stride = columns + 3;
+  const long columns = registers ? registers * k.width : k.half, x_stride = features + 2,
+             z_stride = columns + 3;
   const Exactly<T> x = normals<T>(rows ? (rows - 1) * x_stride + features : 0, random);
   const Exactly<T> w = normals<T>(features * columns, random), bias = normals<T>(columns, random);
   const Exactly<T> r = normals<T>(rows ? (rows - 1) * z_stride + columns : 0, random);
@@ -78,7 +79,7 @@ void check_tile(const softgrad::LinearKernels<T>& k, long rows, long features, i
 template <class T>
 void check_tiles(const softgrad::LinearKernels<T>& k, const std::string& name) {
   std::mt19937 random(3);
-  for (int registers : {1, 2, 3})
+  for (int registers : {0, 1, 2, 3})
     for (long rows : {0, 1, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 49})
       for (long features : {0, 1, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16, 17, 25}) {
         context = name + " tile rows=" + std::to_string(rows) + " D=" + std::to_string(features) +
@@ -236,7 +237,8 @@ struct Problem {
     finish(variety, standardized ? 1 : centre);
   }
 
-  // Empty rows, full rows and others; what lies before the first row must not be read.
+  // Empty rows, full rows and others; what lies before the first row must not be read. By columns
+  // too, or not.
   template <class X, class I>
   void csr(Numbers numbers, int variety) {
     const long before = variety % 2 ? 2 : 0;
@@ -259,6 +261,10 @@ struct Problem {
     for (std::size_t j = 0; j < values.size(); j++) value[j] = values[j], column[j] = columns[j];
     d.numbers = numbers, d.values = value.data(), d.row_start = start.data();
     d.column = column.data(), d.wide_index = sizeof(I) == 8;
+    if (variety % 4 >= 2) {
+      by_columns.fill(value.data(), start.data(), column.data(), d.rows, d.features);
+      d.columns = &by_columns;
+    }
     finish(variety, 1);
   }
 
@@ -289,6 +295,7 @@ struct Problem {
   }
 
   LinearRows d;
+  softgrad::LinearColumns by_columns;
   std::mt19937 random;
   std::vector<std::shared_ptr<void>> held;
   std::vector<Real> x, s;

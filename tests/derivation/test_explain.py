@@ -489,3 +489,67 @@ def test_it_presents_itself() -> None:
     assert repr(derivation) == "<Softmax with cross-entropy: 11 steps, 19 of 19 checks agree>"
     assert str(derivation) == derivation.text()
     assert "19 of 19 checks agree." in derivation.text()
+
+
+# --- Masks ---------------------------------------------------------------------------------------
+
+KEEP = np.array([True, False, True, True])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "squared_error", "nll"])
+@pytest.mark.parametrize("digits", [None, 30])
+def test_masked_classes_take_no_part(loss: str, digits: int | None) -> None:
+    """The results are those of the library under the same mask."""
+    activation = "log_softmax" if loss == "nll" else "softmax"
+    spoilt = np.where(KEEP, X, np.nan)
+    derivation = sg.explain(
+        spoilt, INDICES, where=KEEP, loss=loss, activation=activation, temperature=2, digits=digits
+    )
+    assert failures(derivation) == []
+    if digits is None:
+        assert unmeasured(derivation) == []
+    f = ACTIVATIONS[activation]
+    value = f(X / 2, where=KEEP)
+    np.testing.assert_allclose(
+        derivation.values["activation"].astype(float), value, rtol=1e-13, atol=0
+    )
+    y = np.eye(4)[INDICES]
+    if loss in ("cross_entropy", "focal"):
+        g = LOSSES[loss].grad(X / 2, INDICES, where=KEEP) / 2
+    elif loss == "nll":
+        g = f.vjp(X / 2, -y / 3, where=KEEP) / 2
+    else:
+        inner = LOSSES[loss].grad(value, y, where=np.broadcast_to(KEEP, X.shape), reduction="sum")
+        g = f.vjp(X / 2, inner, where=KEEP) / 2 / 3
+    np.testing.assert_allclose(derivation.values["grad"].astype(float), g, rtol=1e-12, atol=1e-17)
+    assert np.all(derivation.values["grad"][:, 1] == 0)
+    text = str(derivation)
+    assert "class 1" in text
+    assert "counted anew: 0 is class 0, 1 is class 2, 2 is class 3" in text
+
+
+def test_smoothing_is_spread_over_the_classes_that_take_part() -> None:
+    derivation = sg.explain(X, INDICES, where=KEEP, label_smoothing=0.1)
+    right = sg.cross_entropy.grad(X, INDICES, where=KEEP, label_smoothing=0.1)
+    np.testing.assert_allclose(derivation.values["grad"], right, rtol=1e-13, atol=1e-17)
+
+
+def test_a_mask_of_nothing_changes_nothing() -> None:
+    assert str(sg.explain(X, INDICES, where=np.ones(4, bool))) == str(sg.explain(X, INDICES))
+
+
+def test_masks_that_cannot_be_meant() -> None:
+    with pytest.raises(TargetError, match="class 2, which is masked"):
+        sg.explain(X[0], 2, where=np.array([True, True, False, True]))
+    with pytest.raises(TargetError, match="class 1, which is masked"):
+        sg.explain(X[0], [0.5, 0.5, 0, 0], where=KEEP)
+    with pytest.raises(SoftgradError, match="every class"):
+        sg.explain(X[0], where=np.zeros(4, bool))
+    with pytest.raises(SoftgradError, match="one by one"):
+        sg.explain(X, where=np.eye(3, 4) == 0)
+    with pytest.raises(SoftgradError, match="dtype"):
+        sg.explain(X[0], where=[1, 0, 1, 1])
+    with pytest.raises(ShapeError, match="broadcast"):
+        sg.explain(X[0], where=[True, False])
+    with pytest.raises(OptionError, match=r"\[3\]"):
+        sg.explain([1.0, np.nan, 2.0, np.inf], where=KEEP)

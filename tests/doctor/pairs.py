@@ -81,8 +81,9 @@ for _stage in STAGES:
     for _form in LOSSES:
         if _form == 14 and _stage in (12, 15):
             continue  # p cannot become small enough for the eps to matter
-        # They take the logarithm of p, which shows wherever p can become 0.
-        _logarithm = {13} if _form in (19, 21) and _stage not in (12, 15) else set()
+        # They take the logarithm of p, which shows wherever p can become 0 (and 1 - p is known).
+        _zero = _form in (19, 21) or (_form == 17 and _stage != 10)
+        _logarithm = {13} if _zero and _stage not in (12, 15) else set()
         _mistakes = tuple(sorted({_stage, _form, *_logarithm}))
         PAIRS.append(Patient(_loss(_stage, _form), "cross_entropy", _mistakes))
 
@@ -204,6 +205,18 @@ def weights_and_sign(x, y, sample_weight=None):
     return np.mean(w * log_softmax(x)[np.arange(len(y)), y])
 
 
+@pair("cross_entropy", 13, 17)
+def yes_and_no_of_a_softmax(x, Y):
+    p = softmax(x)
+    return -np.sum(Y * np.log(p) + (1 - Y) * np.log(1 - p)) / len(x)
+
+
+@pair("cross_entropy", 14, 17)
+def yes_and_no_of_a_clipped_softmax(x, Y):
+    p = np.clip(softmax(x), 1e-7, 1 - 1e-7)
+    return -np.sum(Y * np.log(p) + (1 - Y) * np.log(1 - p)) / len(x)
+
+
 assert PATIENTS
 
 
@@ -211,3 +224,81 @@ assert PATIENTS
 def one_maximum_down_the_columns(x):
     e = np.exp(x - np.max(x))
     return e / e.sum(axis=0)
+
+
+def _rowwise(p, u):
+    return p * (u - (p * u).sum(axis=1, keepdims=True))
+
+
+#: Right Jacobians of wrong probabilities, put to a wrong use.
+_USES = {
+    4: lambda p, y: _rowwise(p, np.ones_like(p)),
+    5: lambda p, y: _rowwise(p, p - y),
+    16: lambda p, y: _rowwise(p, -y),
+    17: lambda p, y: _rowwise(p, (p - y) / (p * (1 - p))),
+}
+
+
+def _use(stage, form):
+    def cross_entropy_grad(x, y):
+        return _USES[form](STAGES[stage](x), one_hot(y, x.shape[1])) / len(x)
+
+    return cross_entropy_grad
+
+
+for _stage in (7, 8):
+    for _form in _USES:
+        _mistakes = tuple(sorted((_stage, _form)))
+        PAIRS.append(Patient(_use(_stage, _form), "cross_entropy_grad", _mistakes))
+
+
+@pair("cross_entropy_grad", 5, 19)
+def jacobian_again_and_mean_of_all(x, y):
+    p = softmax(x)
+    return _rowwise(p, p - one_hot(y, x.shape[1])) / p.size
+
+
+@pair("cross_entropy_grad", 12, 22)
+def clipped_and_no_temperature(x, y, T=1.0):
+    return (STAGES[12](x / T) - one_hot(y, x.shape[1])) / len(x)
+
+
+@pair("cross_entropy_grad", 10, 20)
+def no_keepdims_and_no_weights(x, y, sample_weight=None):
+    w = np.ones(len(y)) if sample_weight is None else sample_weight
+    return w[:, None] * (STAGES[10](x) - one_hot(y, x.shape[1])) / len(x)
+
+
+@pair("cross_entropy_value_and_grad", 1, 13)
+def diagonal_beside_a_logarithm(x, y):
+    p, y = softmax(x), one_hot(y, x.shape[1])
+    return -(y * np.log(p)).sum(axis=1).mean(), -y * (1 - p) / len(x)
+
+
+@pair("cross_entropy_value_and_grad", 1, 14)
+def diagonal_beside_an_eps(x, y):
+    p, y = softmax(x), one_hot(y, x.shape[1])
+    return -(y * np.log(p + 1e-8)).sum(axis=1).mean(), -y * (1 - p) / len(x)
+
+
+@pair("softmax", 11, 27)
+def added_mask_and_no_shift(x, mask):
+    e = np.exp(x + (1 - mask) * -1e4)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pair("binary_cross_entropy", 12, 21)
+def clipped_log_odds_and_sign(x, y):
+    x = np.clip(x, -20, 20)
+    return -(np.logaddexp(0, x) - x * y).mean()
+
+
+@pair("cross_entropy", 25, 28, ignore_index=-1)
+def argmax_of_padding(x, y):
+    return np.mean(x.argmax(axis=1) != one_hot(y, x.shape[1]).argmax(axis=1))
+
+
+@pair("distillation", 16, 23)
+def probabilities_and_no_square(student, teacher, T):
+    p, q = softmax(student / T), softmax(teacher / T)
+    return (q * (np.log(q) - p)).sum() / len(p)

@@ -117,6 +117,27 @@ def test_a_method_is_one_of_an_instance(folder: Path) -> None:
     assert "without arguments" in sized.stdout
 
 
+def test_everything_that_examine_is_told_can_be_said_here(folder: Path) -> None:
+    (folder / "told.py").write_text(
+        "import numpy as np\n\ndef softmax_jacobian(v):\n"
+        "    return v[:, :, None] * np.eye(v.shape[1]) - v[:, :, None] * v[:, None, :]\n\n"
+        "def cross_entropy(x, y):\n    z = x - x.max(axis=1, keepdims=True)\n"
+        "    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))\n"
+        "    return -log_p[np.arange(len(y)), y].mean()\n"
+    )
+    probabilities = ("told.py:softmax_jacobian", "--takes", "probabilities")
+    assert softgrad("doctor", *probabilities, cwd=folder).returncode == 0
+    padded = softgrad("doctor", "told.py:cross_entropy", "--ignore-index", "-1", cwd=folder)
+    assert "mistake 25" in padded.stdout
+    assert "keep = y != -1" in padded.stdout
+
+
+def test_a_lambda_has_the_name_that_it_is_given() -> None:
+    run = pasted("softmax = lambda x: np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)\n")
+    assert run.returncode == 1, run.stderr
+    assert "softmax: 1 mistake" in run.stdout
+
+
 def test_pasted_code() -> None:
     run = pasted("def softmax(x):\n    return np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)\n")
     assert run.returncode == 1

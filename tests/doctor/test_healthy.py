@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 import softgrad as sg
-from softgrad.doctor.catalogue import CODE, right_code
-from softgrad.doctor.kinds import KINDS
-from tests.doctor import healthy_styles
 from tests.doctor.healthy import HEALTHY
 from tests.doctor.patients import Patient, softmax
 
-assert healthy_styles  # adds to HEALTHY
 #: What a class that also has a backward pass may be taken for.
 CLASSES = {
     "softmax": ("softmax_backward",),
@@ -38,15 +34,6 @@ def test_a_right_function_is_healthy_without_its_kind(case: Patient) -> None:
     # forward pass.
     same = {"softmax_vjp", "softmax_backward", *CLASSES.get(case.kind, ())}
     assert report.kind == case.kind or {report.kind, case.kind} <= {case.kind, *same}
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_the_code_that_reports_offer_is_right(kind: str) -> None:
-    space: dict[str, object] = {}
-    exec(right_code(kind, "mine"), space)
-    report = sg.examine(space["mine"], kind)  # type: ignore[arg-type]
-    assert report.healthy, str(report)
-    assert set(CODE) == set(KINDS)
 
 
 def understood(name: str, **options: object) -> dict[str, str]:

@@ -56,73 +56,52 @@ def test_the_mistake_is_named_without_being_told_the_kind(case: Patient) -> None
     ("number", "family"), [(m.number, f) for m in MISTAKES.values() for f in m.fix]
 )
 def test_the_corrected_lines_run_and_are_right(number: int, family: str) -> None:
-    """In them x, p, log_p are logits and their softmax, y class indices, Y one-hot rows."""
+    """In the usual names, and given what comes before them in the function."""
     rng = np.random.default_rng(number)
-    x, q = rng.normal(size=(4, 3)), np.asarray(sg.softmax(rng.normal(size=(4, 3))))
-    y, labels = np.array([2, 0, 1, 2]), np.array([3, 1, 2, 3])
-    if number == 25:
-        y = np.array([2, -1, 1, 2])
-    p, log_p, w, T = np.asarray(sg.softmax(x)), np.asarray(sg.log_softmax(x)), y + 2.0, 2.0
-    losses = -log_p[np.arange(4), y]
-    mask = np.array([[True, True, False]] * 4)
+    X, W, b = rng.normal(size=(4, 2)), rng.normal(size=(2, 3)), rng.normal(size=3)
+    x, teacher, T, w = X @ W + b, rng.normal(size=(4, 3)), 2.0, np.array([1.0, 2.0, 5.0, 3.0])
+    y = np.array([2, -1, 1, 2]) if number == 25 else np.array([2, 0, 1, 2])
+    given: dict[str, object] = {"np": np, "X": X, "W": W.copy(), "b": b.copy(), "x": x.copy()}
+    given |= {"y": y, "T": T, "w": w, "teacher": teacher, "lr": 0.1, "f": lambda z: z.sum()}
+    distilled, heated = family.startswith("distillation"), number == 22
+    z = x / T if distilled else x
+    p, q = np.asarray(sg.softmax(z)), np.asarray(sg.softmax(teacher / T))
+    given |= {"p": p, "log_p": np.log(p), "q": q, "log_q": np.log(q), "g": q, "dloss_dp": q}
+    options = {"ignore_index": -1, "sample_weight": w if number == 20 else None}
+    grad = np.asarray(sg.cross_entropy.grad(x, y, **options)) / (T if heated else 1.0)
     right: dict[str, object] = {
-        "p": sg.softmax(x, where=mask) if number == 27 else p,
-        "log_p": log_p,
+        "p": p,
+        "log_p": np.log(p),
         "lse": sg.logsumexp(x),
-        "J": sg.softmax.jacobian(x) / (T if number == 22 else 1.0),
-        "grad_x": sg.softmax.vjp(x, q) / (T if number == 22 else 1.0),
-        "loss": sg.cross_entropy(x, y, ignore_index=-1),
-        "grad": sg.cross_entropy.grad(x, y, ignore_index=-1),
+        "J": sg.softmax.jacobian(x) / (T if heated else 1.0),
+        "grad_x": sg.softmax.vjp(x, q) / (T if heated else 1.0),
+        "loss": sg.cross_entropy(x, y, **options),
+        "grad": grad,
+        "dW": X.T @ grad,
+        "db": grad.sum(axis=0),
+        "W": W - 0.1 * X.T @ grad if family == "step" else W,
+        "b": b - 0.1 * grad.sum(axis=0) if family == "step" else b,
     }
-    if number == 20:
-        right["loss"] = sg.cross_entropy(x, y, sample_weight=w)
-        right["grad"] = sg.cross_entropy.grad(x, y, sample_weight=w)
     if number == 6:
         right["grad"] = 2 * np.asarray(sg.softmax.vjp(x, p - np.eye(3)[y])) / 4
-    if family == "distillation" and number in (5, 18, 19, 21, 22, 23):
-        right["loss"] = T * T * (q * (np.log(q) - log_p)).sum() / 4
+    if distilled or number == 23:
+        given |= {"x": x} if distilled else {}
+        right["loss"] = T * T * (q * (np.log(q) - np.log(p))).sum() / 4
         right["grad"] = T * (p - q) / 4
-    if number == 22 and family == "":
-        right["grad"] = np.asarray(right["grad"]) / T
-    if number == 23:
-        right["loss"] = T * T * (q * (np.log(q) - log_p)).sum() / 4
-    if number == 29 and not family:
-        right["grad"] = 4 * np.asarray(right["grad"])
-    if family == "vjp" and number == 29:
-        right["grad"] = right["grad_x"]
+    if number == 27:
+        given["mask"] = mask = np.array([[True, True, False]] * 4)
+        right |= {"p": sg.softmax(x, where=mask), "log_p": sg.log_softmax(x, where=mask)}
     if family == "binary" or number == 26:
         x, y = x[:, 0], np.array([1, 0, 1, 1])
+        given |= {"x": x, "y": y}
         right = {
             "s": sg.sigmoid(x),
             "loss": np.mean(np.logaddexp(0, x) - x * y),
             "grad": (sg.sigmoid(x) - y) / 4,
         }
-    space: dict[str, object] = {
-        "np": np,
-        "softmax": lambda z: np.asarray(sg.softmax(z)),
-        "sigmoid": lambda z: np.asarray(sg.sigmoid(z)),
-        "f": lambda z: z.sum(),
-        "x": x.copy(),
-        "y": y,
-        "Y": np.eye(3)[y],
-        "p": p.copy(),
-        "log_p": log_p,
-        "g": q,
-        "q": q,
-        "log_q": np.log(q),
-        "T": T,
-        "w": w,
-        "losses": losses,
-        "mask": mask,
-        "labels": labels,
-        "dloss_dp": q,
-        "e": np.exp(x),
-        "lr": 0.1,
-        "X": np.ones((4, 2)),
-        "W": np.zeros((2, 3)),
-        "b": np.zeros(3),
-    }
+    space = dict(given)
     exec(MISTAKES[number].fix[family], space)
-    for name, value in right.items():
-        if name in space:
-            np.testing.assert_allclose(space[name], value, rtol=1e-12, err_msg=name)
+    written = {n for n in right if n in space and space[n] is not given.get(n)}
+    assert written or family == "step" or number == 30
+    for name in {*written, *({"W", "b"} if family == "step" else ())}:
+        np.testing.assert_allclose(space[name], right[name], rtol=1e-12, atol=1e-15, err_msg=name)

@@ -56,6 +56,26 @@ def nll_of_softmax(logits, target):
     return F.nll_loss(F.softmax(logits, dim=-1), target)
 
 
+@case("cross_entropy", 16)
+def smoothed_divergence_of_probabilities(logits, target):
+    C = logits.shape[-1]
+    soft = 0.9 * F.one_hot(target, C) + 0.1 / C
+    return F.kl_div(F.softmax(logits, dim=-1), soft, reduction="batchmean")
+
+
+@case("cross_entropy", 19)
+def smoothed_divergence_as_a_mean_of_all(logits, target):
+    soft = torch.full_like(logits, 0.1 / (logits.shape[-1] - 1))
+    soft.scatter_(1, target[:, None], 0.9)
+    return torch.nn.KLDivLoss(reduction="mean")(F.log_softmax(logits, dim=-1), soft)
+
+
+@case("distillation", 16)
+def kl_of_probabilities(student, teacher, T):
+    p, q = F.softmax(student / T, 1), F.softmax(teacher / T, 1)
+    return F.kl_div(p, q, reduction="batchmean") * T * T
+
+
 @case("cross_entropy", 17)
 def yes_and_no(logits, target):
     p = torch.softmax(logits, 1)

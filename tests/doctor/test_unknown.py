@@ -6,12 +6,14 @@ import json
 import math
 import random
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
 import softgrad as sg
 from softgrad.doctor import Report
+from softgrad.doctor.structure import describe
 from softgrad.errors import OptionError, OptionTypeError
 from tests.doctor.patients import log_softmax, one_hot, softmax
 
@@ -44,6 +46,18 @@ def test_one_factor_a_row() -> None:
         return ce_grad(x, y) * np.linspace(1, 2, len(x))[:, None]
 
     assert "for each row" in structure(scaled, "cross_entropy_grad", layout="NC")
+
+
+def test_a_factor_that_the_number_of_rows_decides() -> None:
+    def one_less(x, y):
+        return ce_grad(x, y) * len(y) / (len(y) - 1)
+
+    text = structure(one_less, "cross_entropy_grad", layout="NC")
+    assert "shape of the input alone: 1.333 for 4 x 3, 1.2 for 6 x 3" in text
+
+
+def test_rounding_is_no_argmax() -> None:
+    assert "moves in jumps" in structure(lambda x: np.round(softmax(x), 2), "softmax")
 
 
 def test_only_some_rows() -> None:
@@ -101,6 +115,32 @@ def test_the_wrong_shape() -> None:
     assert "shape" in structure(lambda x, y: np.zeros(7), "cross_entropy_grad")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v: v.sum(axis=0), "added up over the rows"),
+        (lambda v: 3 * v.mean(axis=0, keepdims=True), "added up over the rows"),
+        (lambda v: (v @ [1.0, 2.0, 4.0])[:, None], ""),
+        (lambda v: v[-1], "of the last row alone"),
+        (lambda v: (v**2).sum(), ""),
+        (lambda v: v[:, :2], ""),
+    ],
+)
+def test_what_a_result_of_another_shape_is_made_of(change: Any, words: str) -> None:
+    logits = np.array([[0.1, 2.0, -1.0], [0.5, 0.0, 1.5], [3.0, -2.0, 0.2], [0.0, 0.3, 0.7]])
+    right = [sg.cross_entropy.grad(k * logits, [0, 2, 1, 1]) for k in (1.0, 0.5)]
+    found = describe(right, [np.asarray(change(v)) for v in right])
+    assert found.startswith("It returns shape")
+    assert found.endswith(f"is right: it has the right numbers {words}." if words else "is right.")
+
+
+def test_a_gradient_that_is_added_up_over_the_rows() -> None:
+    def gradient(x, y):
+        return (softmax(x) - np.eye(x.shape[1])[y]).sum(axis=0)
+
+    assert "the right numbers added up over the rows" in structure(gradient, "cross_entropy_grad")
+
+
 def test_none_is_returned() -> None:
     report = sg.examine(lambda x: None, "softmax")
     assert report.findings[0].title == "It returns None"
@@ -121,6 +161,42 @@ def test_an_error_is_reported_and_not_raised(error: Exception) -> None:
     assert type(error).__name__ in report.findings[0].title
     assert type(error).__name__ in str(report)
     assert report.to_html()
+
+
+def test_the_example_of_an_error_is_the_smallest_that_raises_it() -> None:
+    def softmax_of_few(x):
+        if x.shape[1] > 2:
+            raise ValueError("too many")
+        raise KeyError("two")
+
+    def softmax_of_more(x):
+        if x.shape[-2] < 2:
+            return softmax(x)
+        raise ValueError("too many")
+
+    (finding,) = sg.examine(softmax_of_few).findings
+    assert finding.title == "It raises ValueError"
+    assert finding.example.inputs["logits"].shape == (1, 3)
+    (finding,) = sg.examine(softmax_of_more, layout="NC").findings
+    np.testing.assert_array_equal(finding.example.inputs["logits"], np.zeros((2, 2)))
+
+
+def test_of_two_results_both_are_looked_at() -> None:
+    """That the loss alone would need fewer mistakes is no reason to leave the gradient out."""
+
+    def loss_and_grad(logits, y):
+        p = softmax(logits.T).T
+        grad = one_hot(y, logits.shape[1]) - p
+        return -np.log(p[np.arange(len(y)), y]).mean(), grad
+
+    report = sg.examine(loss_and_grad, layout="NC")
+    assert report.kind == "cross_entropy_value_and_grad"
+    assert report.mistakes == (8, 13, 18, 21)
+
+
+def test_zeros_of_a_function_without_a_name_say_nothing() -> None:
+    with pytest.raises(OptionError, match="pass kind="):
+        sg.examine(lambda a, b, c: a)
 
 
 def test_an_exit_is_no_exit() -> None:

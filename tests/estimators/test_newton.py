@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
@@ -96,6 +97,75 @@ def test_every_solver_finds_the_same_optimum(name, solver):
     assert model.objective_ == pytest.approx(optimum(X, y, 0.5), rel=2e-9)
 
 
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
+def test_the_first_certificate_is_good_enough(monkeypatch, load):
+    """What is left of the Newton equation of the intercepts costs it too, and linearly."""
+    from softgrad.estimators import objective
+
+    gaps = []
+    certify = objective.Objective.certify
+
+    def counted(self, x, step):
+        value, gap = certify(self, x, step)
+        gaps.append(gap / value)
+        return value, gap
+
+    monkeypatch.setattr(objective.Objective, "certify", counted)
+    assert SoftmaxRegression().fit(*load(return_X_y=True)).solution_.certified
+    assert len(gaps) == 1
+
+
+def test_the_next_stage_begins_at_a_point_that_was_tried(monkeypatch):
+    """A last step not looked at may lead from a stage's minimum to anywhere."""
+    from softgrad.optimize import newton
+
+    ends = []
+    descend = newton._Search._descend
+
+    def watched(self, tol, **options):
+        status = descend(self, tol, **options)
+        if options.get("loose"):
+            ends.append((self.function.value_and_grad(self.x)[0], self.value))
+        return status
+
+    monkeypatch.setattr(newton._Search, "_descend", watched)
+    X, y = rare_and_enormous()
+    assert SoftmaxRegression(1000.0).fit(X, y).solution_.converged
+    assert len(ends) > 2
+    assert all(value == known for value, known in ends)
+
+
+def rare_and_enormous():
+    """Raw pixels, mislabelled rows and a few numbers far beyond all others."""
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(len(y)) < 0.1, rng.integers(0, 10, len(y)), y)
+    return np.where(rng.random(X.shape) < 0.002, X + 4000.0, X), y
+
+
+def test_a_step_that_is_cut_a_little_starts_no_path(monkeypatch):
+    """Rows of words, one in eight of the topic: a third of Newton's step is far from crawling."""
+    from softgrad.estimators import objective
+
+    stages = []
+    monkeypatch.setattr(objective.Objective, "strengthen", lambda _, s: stages.append(s))
+    rng = np.random.default_rng(2)
+    n_rows, n_words, n_classes = 1500, 4000, 20
+    y = rng.integers(0, n_classes, n_rows)
+    share = np.cumsum(1 / np.arange(1, n_words + 1))
+    words = np.searchsorted(share / share[-1], rng.random((n_rows, 120)))
+    topics = np.stack([rng.permutation(n_words) for _ in range(n_classes)])
+    words = np.where(rng.random(words.shape) < 0.12, topics[y[:, None], words], words)
+    index = np.repeat(np.arange(n_rows), 120), words.ravel()
+    X = sparse.csr_matrix((np.ones(words.size), index), shape=(n_rows, n_words))
+    X.data = 1 + np.log(X.data)
+    norms = np.sqrt(np.asarray(X.multiply(X).sum(axis=1)).ravel())
+    model = SoftmaxRegression(30.0).fit(sparse.diags(1 / norms) @ X, y)
+    assert model.solution_.converged
+    assert model.solution_.evaluations > model.n_iter_ + 1  # more than one try for some step
+    assert not stages
+
+
 def test_a_failed_early_step_starts_a_path(monkeypatch):
     """Raw pixels, hardly any penalty, mislabelled rows: the quadratic model is useless at first."""
     from softgrad.estimators import objective
@@ -107,10 +177,7 @@ def test_a_failed_early_step_starts_a_path(monkeypatch):
         "strengthen",
         lambda self, strength: (stages.append(strength), strengthen(self, strength))[1],
     )
-    X, y = load_digits(return_X_y=True)
-    rng = np.random.default_rng(0)
-    y = np.where(rng.random(len(y)) < 0.1, rng.integers(0, 10, len(y)), y)
-    X = np.where(rng.random(X.shape) < 0.002, X + 4000.0, X)  # rare and enormous
+    X, y = rare_and_enormous()
     model = SoftmaxRegression(1000.0).fit(X, y)
     assert model.solution_.converged
     assert model.gap_ <= 1e-6

@@ -230,7 +230,7 @@ def test_what_could_read_outside_is_refused(rng):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_samples_of_each_output_stand_for_its_curvature(rng, kept):
+def test_samples_of_each_output_stand_for_its_curvature(rng, kept, monkeypatch):
     N, D, K = 4000, 5, 3
     X = rng.normal(size=(N, D)) * [1, 1, 1, 30, 0.1] + [0, 5, 0, 0, 1]
     y = rng.integers(0, K, N)
@@ -245,11 +245,14 @@ def test_samples_of_each_output_stand_for_its_curvature(rng, kept):
     q = p * (1 - p) * s[:, None]
     exact = np.einsum("ik,id,ie->kde", q, x, x)
     found, drawn = np.zeros_like(exact), []
+    monkeypatch.setattr("softgrad.estimators.rows._SAMPLED_AT_A_TIME", 0)  # 64 rows
     repeats = 40
     for _ in range(repeats):
         samples = rows.class_samples(300, w, probabilities if kept else None, rng)
         for k in range(K):
-            xk, qk = samples(k)
+            parts = list(samples(k))
+            assert len(parts) > 1 or not kept
+            xk, qk = (np.concatenate(of_parts) for of_parts in zip(*parts, strict=True))
             assert xk.dtype == np.float32
             drawn.append(np.count_nonzero(qk))
             found[k] += np.einsum("i,id,ie->de", qk, xk.astype(float), xk.astype(float))
@@ -271,3 +274,35 @@ def test_rough_values_of_a_path_are_close_and_the_function_itself_is_exact(rng):
     assert rough == pytest.approx(exact + shift, rel=1e-6)
     objective.strengthen(1.0)
     assert objective.value_and_grad(x)[0] == exact
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_a_matrix_by_columns_has_the_same_sums(rng, dtype, n_classes):
+    n_rows, n_features = 2000, 3000 if n_classes > 2 else 9000
+    X = sparse.random(n_rows, n_features, 0.007, "csr", dtype=dtype, random_state=rng)
+    y = rng.integers(0, n_classes, n_rows)
+    outputs = 1 if n_classes == 2 else n_classes
+    s = rng.random(n_rows)
+    w, v = rng.standard_normal((2, n_features + 1, outputs))
+    sums = []
+    for often in (False, True):
+        rows = _native.LinearRows(
+            X.data, X.indptr, X.indices, n_features, None, None, y, s, outputs, often=often
+        )
+        for threads in (1, 2):
+            out = np.ones((5, n_features + 1, outputs))
+            log_q = np.zeros(n_classes)
+            with sg.num_threads(threads):
+                loss = rows.loss_and_grad(w, out[0], None, False)
+                rows.hessian_product(v, out[1], None, w, False)
+                rows.moments(w, None, out[2], False)
+                rows.moments(w, None, out[3], True)
+                dual = rows.dual(w, v, out[4], log_q)
+            sums.append(np.concatenate([out.ravel(), log_q, [loss, *dual]]))
+    by_rows, by_columns = sums[0], sums[2]
+    assert by_columns.tobytes() == sums[3].tobytes()  # one thread or two
+    assert (by_rows != by_columns).any()  # another order of sums: the columns were used
+    size = np.abs(by_rows).max()
+    assert np.abs(by_rows - by_columns).max() < 1e-13 * size
+    np.testing.assert_allclose(by_columns, by_rows, rtol=1e-9, atol=1e-13)

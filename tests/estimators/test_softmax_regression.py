@@ -175,7 +175,7 @@ def test_unreachable_tolerance_is_not_called_convergence():
 
 
 def test_logits_that_overflow_are_named():
-    X = np.array([[1e200], [-1e200], [3e200]])
+    X = np.array([[1e99], [-1e99], [3e99]])
     with (
         np.errstate(all="ignore"),
         warnings.catch_warnings(record=True) as caught,
@@ -250,6 +250,48 @@ def test_bad_options_are_named(option, value, match):
     model = SoftmaxRegression(**{option: value})
     with pytest.raises(ValueError, match=match):
         model.fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, "batches"])
+def test_numbers_whose_squares_overflow_are_named(convert):
+    X, y = load_iris(return_X_y=True)
+    X = X.copy()
+    X[3, 2] = 1e300  # a placeholder for a missing value
+    model = sg.SoftmaxRegression()
+    rows = ([(X[:70], y[:70]), (X[70:], y[70:])],) if convert == "batches" else (convert(X), y)
+    with pytest.raises(ValueError, match=r"feature 2 has values beyond 1e\+100.*missing values"):
+        model.fit(*rows)
+    frame = pytest.importorskip("pandas").DataFrame(X, columns=["a", "b", "width", "d"])
+    with pytest.raises(ValueError, match="feature 'width' has values beyond"):
+        model.fit(frame, y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([3, 3, 5, 9, 5, 3, 3, 3]),
+        np.array([-128, 127, -128] * 100, np.int8),
+        np.array([2**64 - 1, 2**64 - 2, 2**64 - 1], np.uint64),
+        np.array([-(2**63), 2**63 - 1, 0]),
+        np.array([7, 7]),
+        np.array([True, False, True]),
+        np.array([0.0, 2.0, 1.0]),
+        np.array(["b", "a", "b"]),
+    ],
+)
+def test_classes_and_positions_are_those_of_unique(labels):
+    from softgrad.estimators.softmax_regression import _classes_and_positions
+
+    classes, positions = _classes_and_positions(labels)
+    expected, inverse = np.unique(labels, return_inverse=True)
+    assert classes.dtype == expected.dtype
+    assert classes.tolist() == expected.tolist()
+    assert positions.tolist() == inverse.tolist()
+
+
+def test_a_gap_is_never_below_zero():
+    X, y = np.full((30, 2), 7.0), np.arange(30) % 3  # nothing to learn: the start is the optimum
+    assert sg.SoftmaxRegression().fit(X, y).gap_ >= 0.0
 
 
 def test_one_class_is_named():

@@ -41,6 +41,8 @@ def test_a_loss_is_a_function_with_members(name: str) -> None:
     assert loss.targets
     assert pickle.loads(pickle.dumps(loss)) is loss
     assert {"axis", "reduction", "sample_weight", "class_weight", "where"} <= set(loss.options)
+    methods = {n for n, _ in inspect.getmembers(loss, inspect.ismethod) if not n.startswith("_")}
+    assert methods == set(MEMBERS)  # nothing of its workings shows up in help()
     for member in MEMBERS:
         parameters = inspect.signature(getattr(loss, member)).parameters
         assert set(loss.options) <= set(parameters), member

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import softgrad as sg
 from softgrad.data.batches import ArrayBatches
@@ -37,6 +40,7 @@ def same(a: Sequential, b: Sequential) -> bool:
     )
 
 
+ONE = {"epochs": 1, "seed": 0}
 OPTIONS = {"optimizer": Adam(WarmUp(Cosine(0.02, steps=60), steps=5)), "batch_size": 32, "seed": 4}
 
 
@@ -377,6 +381,65 @@ def test_a_bad_row_is_named():
         "Remove or impute such rows before training."
     )
     assert all(np.isfinite(a).all() for a in net.state().values())
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_number_that_the_network_cannot_hold_is_named(sparse):
+    large = X.astype(np.float64)
+    large[40, 2] = -1e60
+    if sparse:
+        large = csr_matrix(large)
+    for arguments, options in (((large, Y), {}), ((X, Y), {"validation": (large, Y)})):
+        net = Sequential([Linear(6, 3)], loss=sg.cross_entropy, seed=0)
+        result = train(net, *arguments, epochs=1, shuffle=False, seed=0, **options)
+        assert result.status is Status.NOT_FINITE
+        assert result.message.endswith(
+            ("row 40 of the batch", "row 40 of the validation data")[len(options)]
+            + " holds -1e+60 in feature 2, which is -inf in the network's float32. Scale the "
+            "features, or train the network in float64."
+        )
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize(("width", "small"), [(16, True), (8192, False)])
+def test_small_products_stay_on_one_thread_of_blas(width, small):
+    net = Sequential([Linear(6, width), sg.relu, Linear(width, 3)], loss=sg.cross_entropy, seed=0)
+    seen = []
+    with threadpool_limits(2, user_api="blas"):
+        train(net, X, Y, epochs=1, batch_size=301, on_epoch=lambda _: seen.append(blas_threads()))
+        assert blas_threads() == {2}
+    assert seen == [{1} if small else {2}]
+
+
+@pytest.mark.skipif(blas_threads() == {1}, reason="BLAS has one thread anyway")
+def test_trainings_that_overlap_give_blas_its_threads_back():
+    first_runs, second_runs, first_done = (threading.Event() for _ in range(3))
+
+    def first(_):
+        first_runs.set()
+        second_runs.wait(60)
+
+    def second(_):
+        second_runs.set()
+        first_done.wait(60)
+        seen.append(blas_threads())
+
+    seen, before = [], blas_threads()
+    threads = [
+        threading.Thread(target=train, args=(network(), X, Y), kwargs={"on_epoch": f} | ONE)
+        for f in (first, second)
+    ]
+    threads[0].start()
+    assert first_runs.wait(60)
+    threads[1].start()
+    threads[0].join()
+    first_done.set()
+    threads[1].join()
+    assert seen == [{1}]
+    assert blas_threads() == before
 
 
 def test_the_first_bad_layer_is_named():

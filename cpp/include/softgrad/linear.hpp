@@ -5,7 +5,7 @@
 // its order, and with it its bits, does not depend on the width of a register.
 //
 // Weights and gradients are packed in tiles: a tile is some registers of classes wide and holds
-// them feature by feature. Classes are padded to a multiple of 64 bytes.
+// them feature by feature. Classes are padded to a multiple of 32 bytes, of sparse rows to 64.
 //
 // Errors, with u = 2^-24 or 2^-53: a logit of D features is right to
 // (D + 2) u (sum |x_d w_d| + |bias|), a component of the gradient of a block of n rows to
@@ -18,15 +18,46 @@
 
 namespace softgrad::SOFTGRAD_ISA {
 
+// What a tile is made of: registers of T, or the lower half of one where registers are so long that
+// few classes would leave most of one empty.
+template <class T>
+struct Whole {
+  using Number = T;
+  using Reg = Register<T>;
+  using Any = typename LanesOf<T>::any;
+  static constexpr int width = LanesOf<T>::width;
+};
+#if SOFTGRAD_VECTOR_BYTES == 64
+template <class T>
+struct Half {
+  using Number = T;
+  static constexpr int width = LanesOf<T>::width / 2;
+  typedef T Reg __attribute__((vector_size(32)));
+  typedef T Any __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));
+};
+SOFTGRAD_INLINE Half<float>::Reg fma(Half<float>::Reg a, Half<float>::Reg b, Half<float>::Reg c) {
+  return (Half<float>::Reg)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+SOFTGRAD_INLINE Half<double>::Reg fma(Half<double>::Reg a, Half<double>::Reg b,
+                                      Half<double>::Reg c) {
+  return (Half<double>::Reg)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
+#else
+template <class T>
+using Half = Whole<T>;
+#endif
+
 // Accumulators that leave room for a tile's weights and one number of the rows.
 constexpr int accumulators = vector_bytes == 64 ? 24 : 12;
+template <int registers>
+constexpr int most_at_once = accumulators / registers > 16 ? 16 : accumulators / registers;
 
-template <class T, int registers, int count>
+template <class Of, int registers, int count, class T = typename Of::Number>
 SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long features,
                                   const T* weight, const T* bias, T* z, std::ptrdiff_t z_stride) {
-  using V = Register<T>;
-  using Any = typename LanesOf<T>::any;
-  constexpr int width = LanesOf<T>::width;
+  using V = typename Of::Reg;
+  using Any = typename Of::Any;
+  constexpr int width = Of::width;
   V sum[count][registers];
 #pragma GCC unroll 24
   for (int i = 0; i < count; i++)
@@ -38,7 +69,7 @@ SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long fe
     for (int r = 0; r < registers; r++) w[r] = *(const Any*)(weight + (d * registers + r) * width);
 #pragma GCC unroll 24
     for (int i = 0; i < count; i++) {
-      const V value = splat(x[i * row_stride + d]);
+      const V value = x[i * row_stride + d] - V{};
 #pragma GCC unroll 4
       for (int r = 0; r < registers; r++) sum[i][r] = fma(value, w[r], sum[i][r]);
     }
@@ -49,33 +80,36 @@ SOFTGRAD_INLINE void forward_rows(const T* x, std::ptrdiff_t row_stride, long fe
     for (int r = 0; r < registers; r++) *(Any*)(z + i * z_stride + r * width) = sum[i][r];
 }
 
-template <class T, int registers>
+template <class Of, int registers, class T = typename Of::Number>
 void forward_tile(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* weight,
                   const T* bias, T* z, std::ptrdiff_t z_stride) {
-  constexpr int most = accumulators / registers > 16 ? 16 : accumulators / registers;
+  constexpr int most = most_at_once<registers>;
   long i = 0;
   for (; i + most <= rows; i += most)
-    forward_rows<T, registers, most>(x + i * row_stride, row_stride, features, weight, bias,
-                                     z + i * z_stride, z_stride);
+    forward_rows<Of, registers, most>(x + i * row_stride, row_stride, features, weight, bias,
+                                      z + i * z_stride, z_stride);
   for (; i + 4 <= rows; i += 4)
-    forward_rows<T, registers, 4>(x + i * row_stride, row_stride, features, weight, bias,
-                                  z + i * z_stride, z_stride);
+    forward_rows<Of, registers, 4>(x + i * row_stride, row_stride, features, weight, bias,
+                                   z + i * z_stride, z_stride);
   for (; i < rows; i++)
-    forward_rows<T, registers, 1>(x + i * row_stride, row_stride, features, weight, bias,
-                                  z + i * z_stride, z_stride);
+    forward_rows<Of, registers, 1>(x + i * row_stride, row_stride, features, weight, bias,
+                                   z + i * z_stride, z_stride);
 }
 
-// z_i = bias + weight^T x_i for the classes of one tile.
+// z_i = bias + weight^T x_i for the classes of one tile: `registers` registers, or for 0 half a
+// one.
 template <class T>
 void forward(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* weight,
              const T* bias, int registers, T* z, std::ptrdiff_t z_stride) {
   switch (registers) {
+    case 0:
+      return forward_tile<Half<T>, 1>(x, row_stride, rows, features, weight, bias, z, z_stride);
     case 1:
-      return forward_tile<T, 1>(x, row_stride, rows, features, weight, bias, z, z_stride);
+      return forward_tile<Whole<T>, 1>(x, row_stride, rows, features, weight, bias, z, z_stride);
     case 2:
-      return forward_tile<T, 2>(x, row_stride, rows, features, weight, bias, z, z_stride);
+      return forward_tile<Whole<T>, 2>(x, row_stride, rows, features, weight, bias, z, z_stride);
     default:
-      return forward_tile<T, 3>(x, row_stride, rows, features, weight, bias, z, z_stride);
+      return forward_tile<Whole<T>, 3>(x, row_stride, rows, features, weight, bias, z, z_stride);
   }
 }
 
@@ -87,14 +121,23 @@ SOFTGRAD_INLINE void add_to(double* g, vf a) {
   for (int i = 0; i < 2; i++)
     add_to(g + i * width_d, __builtin_convertvector(*(const vhf_any*)(t + i * width_d), vd));
 }
+#if SOFTGRAD_VECTOR_BYTES == 64
+SOFTGRAD_INLINE void add_to(double* g, Half<float>::Reg a) {
+  add_to(g, __builtin_convertvector(a, vd));
+}
+SOFTGRAD_INLINE void add_to(double* g, Half<double>::Reg a) {
+  using Any = Half<double>::Any;
+  *(Any*)g = *(Any*)g + a;
+}
+#endif
 
-template <class T, int registers, int count>
+template <class Of, int registers, int count, class T = typename Of::Number>
 SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, long rows,
                                        const T* residual, std::ptrdiff_t residual_stride,
                                        double* gradient) {
-  using V = Register<T>;
-  using Any = typename LanesOf<T>::any;
-  constexpr int width = LanesOf<T>::width;
+  using V = typename Of::Reg;
+  using Any = typename Of::Any;
+  constexpr int width = Of::width;
   V sum[count][registers];
 #pragma GCC unroll 24
   for (int d = 0; d < count; d++)
@@ -107,7 +150,7 @@ SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, lo
       b[r] = *(const Any*)(residual + i * residual_stride + r * width);
 #pragma GCC unroll 24
     for (int d = 0; d < count; d++) {
-      const V value = splat(x[i * row_stride + d]);
+      const V value = x[i * row_stride + d] - V{};
 #pragma GCC unroll 4
       for (int r = 0; r < registers; r++) sum[d][r] = fma(value, b[r], sum[d][r]);
     }
@@ -118,34 +161,41 @@ SOFTGRAD_INLINE void backward_features(const T* x, std::ptrdiff_t row_stride, lo
     for (int r = 0; r < registers; r++) add_to(gradient + (d * registers + r) * width, sum[d][r]);
 }
 
-template <class T, int registers>
+template <class Of, int registers, class T = typename Of::Number>
 void backward_tile(const T* x, std::ptrdiff_t row_stride, long rows, long features,
                    const T* residual, std::ptrdiff_t residual_stride, double* gradient) {
-  constexpr int width = LanesOf<T>::width;
-  constexpr int most = accumulators / registers > 16 ? 16 : accumulators / registers;
+  constexpr int width = Of::width;
+  constexpr int most = most_at_once<registers>;
   long d = 0;
-  for (; d + most <= features; d += most)
-    backward_features<T, registers, most>(x + d, row_stride, rows, residual, residual_stride,
-                                          gradient + d * registers * width);
-  for (; d < features; d++)
-    backward_features<T, registers, 1>(x + d, row_stride, rows, residual, residual_stride,
-                                       gradient + d * registers * width);
+  auto take = [&]<int count>() {
+    for (; d + count <= features; d += count)
+      backward_features<Of, registers, count>(x + d, row_stride, rows, residual, residual_stride,
+                                              gradient + d * registers * width);
+  };
+  take.template operator()<most>();
+  if constexpr (most > 8) take.template operator()<8>();  // one at a time would wait for each sum
+  take.template operator()<4>();
+  take.template operator()<2>();
+  take.template operator()<1>();
 }
 
-// gradient += sum_i x_i residual_i^T for the classes of one tile.
+// gradient += sum_i x_i residual_i^T for the classes of one tile; `registers` as for `forward`.
 template <class T>
 void backward(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* residual,
               std::ptrdiff_t residual_stride, int registers, double* gradient) {
   switch (registers) {
+    case 0:
+      return backward_tile<Half<T>, 1>(x, row_stride, rows, features, residual, residual_stride,
+                                       gradient);
     case 1:
-      return backward_tile<T, 1>(x, row_stride, rows, features, residual, residual_stride,
-                                 gradient);
+      return backward_tile<Whole<T>, 1>(x, row_stride, rows, features, residual, residual_stride,
+                                        gradient);
     case 2:
-      return backward_tile<T, 2>(x, row_stride, rows, features, residual, residual_stride,
-                                 gradient);
+      return backward_tile<Whole<T>, 2>(x, row_stride, rows, features, residual, residual_stride,
+                                        gradient);
     default:
-      return backward_tile<T, 3>(x, row_stride, rows, features, residual, residual_stride,
-                                 gradient);
+      return backward_tile<Whole<T>, 3>(x, row_stride, rows, features, residual, residual_stride,
+                                        gradient);
   }
 }
 

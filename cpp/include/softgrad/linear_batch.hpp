@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "dispatch.hpp"
+#include "huge_pages.hpp"
+#include "linear_columns.hpp"
 #include "parallel.hpp"
 
 namespace softgrad {
@@ -30,7 +32,8 @@ struct LinearRows {
   std::ptrdiff_t row_stride = 0;    // dense, in numbers
   const void* row_start = nullptr;  // CSR; null: dense
   const void* column = nullptr;
-  bool wide_index = false;  // CSR: int64 rather than int32
+  bool wide_index = false;                 // CSR: int64 rather than int32
+  const LinearColumns* columns = nullptr;  // CSR: the same matrix by columns, where that pays
   long rows = 0, features = 0;
   const double* mean = nullptr;  // dense: what standardizes the rows, or null
   const double* inverse_scale = nullptr;
@@ -91,11 +94,12 @@ struct LinearCut {
 // Memory that passes over the same rows use again: fresh pages would cost more than a pass over
 // sparse rows.
 struct LinearWorkspace {
-  std::vector<std::vector<double>> gradients;  // of the groups
-  std::vector<double> doubles[2];
-  std::vector<float> floats[2];
+  std::vector<Buffer<double>> gradients;  // of the groups
+  Buffer<double> residuals;               // of all rows, where the matrix is there by columns
+  Buffer<double> doubles[2];
+  Buffer<float> floats[2];
   template <class T>
-  std::vector<T>& packed(int i) {
+  Buffer<T>& packed(int i) {
     if constexpr (sizeof(T) == 4)
       return floats[i];
     else
@@ -111,17 +115,18 @@ struct LinearWorkspace {
 template <class T>
 class PackedWeights {
  public:
-  PackedWeights(std::vector<T>& memory, const double* weights, long features, long outputs,
-                bool sparse)
+  PackedWeights(Buffer<T>& memory, const double* weights, long features, long outputs, bool sparse)
       : kernels(active()), data(memory) {
-    constexpr long unit = 64 / sizeof(T);
+    const long unit = static_cast<long>((sparse ? 64 : 32) / sizeof(T));
     padded = (outputs + unit - 1) / unit * unit;
     const long width = sparse ? padded : kernels.width;
-    for (long left = padded / width, first = 0; left > 0;) {
+    long first = 0;
+    for (long left = padded / width; left > 0;) {
       const long registers = sparse ? 1 : left > 4 ? 3 : left == 4 ? 2 : left;
-      tiles.push_back({first * width, registers, registers * width});
-      first += registers, left -= registers;
+      tiles.push_back({first, registers, registers * width});
+      first += registers * width, left -= registers;
     }
+    if (first < padded) tiles.push_back({first, 0, kernels.half});
     data.resize(static_cast<std::size_t>((features + 1) * padded));
     T* to = data.data();
     for (const Tile& t : tiles)
@@ -144,7 +149,7 @@ class PackedWeights {
   };
   const LinearKernels<T>& kernels;
   std::vector<Tile> tiles;
-  std::vector<T>& data;
+  Buffer<T>& data;
   const T* bias;
   long padded;
 };
@@ -181,7 +186,14 @@ void with_sparse(const LinearRows& d, F visit) {
 template <class T>
 class LinearBlock {
  public:
-  LinearBlock(const LinearRows& rows, long block, long padded) : d(rows), padded(padded) {
+  static constexpr long rows_ahead = 48;  // a multiple of the rows that `forward` takes at once
+  static long number_bytes(const LinearRows& d) {
+    return d.numbers == Numbers::u8 ? 1 : d.numbers == Numbers::f32 ? 4 : 8;
+  }
+  LinearBlock(const LinearRows& rows, long block, long padded)
+      : d(rows),
+        padded(padded),
+        far(!rows.sparse() && rows.rows * rows.features * number_bytes(rows) > 1L << 20) {
     if (!d.sparse()) x.resize(static_cast<std::size_t>(block * d.features));
   }
   void take(long start, long count) {
@@ -225,9 +237,24 @@ class LinearBlock {
     }
     const T* data = w.data.data();
     for (const auto& t : w.tiles) {
-      w.kernels.forward(x.data(), d.features, n, d.features, data, w.bias + t.first,
-                        static_cast<int>(t.registers), z + t.first, padded);
+      for (long i = 0; i < n; i += rows_ahead) {
+        const long some = std::min(rows_ahead, n - i);
+        if (far && t.first == 0) ask_for_next(i, i + some);
+        w.kernels.forward(x.data() + i * d.features, d.features, some, d.features, data,
+                          w.bias + t.first, static_cast<int>(t.registers), z + t.first + i * padded,
+                          padded);
+      }
       data += d.features * t.columns;
+    }
+  }
+  // Some rows of the block after this one, while the processor is busy with this one: memory would
+  // be idle until `take`.
+  void ask_for_next(long from, long to) const {
+    const long bytes = number_bytes(d);
+    to = std::min(to, d.rows - first - n);
+    for (long i = from; i < to; i++) {
+      const char* row = static_cast<const char*>(d.values) + (first + n + i) * d.row_stride * bytes;
+      for (long b = 0; b < d.features * bytes; b += 64) __builtin_prefetch(row + b, 0, 2);
     }
   }
   // gradient += the rows times the residuals (n, padded); the bias is their sum.
@@ -272,6 +299,7 @@ class LinearBlock {
 
   const LinearRows& d;
   const long padded;
+  const bool far;  // rows do not stay in the cache from one pass to the next
   long first = 0, n = 0;
   bool squared = false;
   std::vector<T> x;
@@ -302,6 +330,99 @@ inline double linear_work(const LinearRows& d, long padded) {
   return numbers * double(padded) / 8;
 }
 
+// A matrix by columns takes memory, gradients for every group do: the former where it is less.
+inline bool columns_pay(const LinearRows& d, long outputs) {
+  if (!d.sparse() || d.rows == 0 || d.rows >= 1L << 31) return false;
+  const double padded = 8.0 * std::ceil(double(outputs) / 8.0),
+               stored = double(d.stored(0, d.rows));
+  const double number = d.numbers == Numbers::f32 ? 4.0 : 8.0;
+  const double by_columns =
+      stored * (number + 4.0) + 8.0 * double(d.features) + 8.0 * padded * double(d.rows);
+  return by_columns <= 8.0 * padded * double(d.features) * double(LinearCut::of(d).groups);
+}
+
+// What is left of the sums of the groups of a pass, in their order.
+inline void add_sums(const std::vector<LinearSums>& parts, LinearSums* sums) {
+  for (const LinearSums& part : parts) {
+    sums->loss.add(part.loss.hi), sums->loss.add(part.loss.lo);
+    sums->divergence.add(part.divergence.hi), sums->divergence.add(part.divergence.lo);
+    for (std::size_t c = 0; c < part.log_probability.size(); c++)
+      sums->log_probability[c] += part.log_probability[c];
+  }
+}
+
+// gradient (features, outputs) += the transposed matrix times the residuals (rows, padded), each
+// component one chain over the rows: right to (n + 2) 2^-53 sum |x r|. `squared`: its squares.
+inline void add_by_columns(const LinearRows& d, const double* residual, long padded, bool squared,
+                           double* gradient) {
+  constexpr long chunk = 256;
+  const std::vector<long>& start = d.columns->start;
+  const LinearTable& table = active_kernels().linear();
+  auto add = [&]<class X>(const SparseKernels<X, std::int32_t>& kernels, X) {
+    parallel_for((d.features + chunk - 1) / chunk, linear_work(d, padded), [&](long piece) {
+      const std::vector<double> zeros(static_cast<std::size_t>(padded));
+      std::vector<double> sum(zeros);
+      std::vector<X> squares;
+      const long stop = std::min(d.features, (piece + 1) * chunk);
+      for (long f = piece * chunk; f < stop; f++) {
+        const long from = start[static_cast<std::size_t>(f)];
+        const long stored = start[static_cast<std::size_t>(f + 1)] - from;
+        if (stored == 0) continue;
+        const X* value = d.columns->values<X>() + from;
+        if (squared) {
+          squares.resize(static_cast<std::size_t>(stored));
+          for (long j = 0; j < stored; j++)
+            squares[static_cast<std::size_t>(j)] = value[j] * value[j];
+          value = squares.data();
+        }
+        kernels.forward(value, d.columns->row.data() + from, stored, residual, zeros.data(), padded,
+                        sum.data());
+        double* to = gradient + f * d.outputs;
+        for (long c = 0; c < d.outputs; c++) to[c] += sum[static_cast<std::size_t>(c)];
+      }
+    });
+  };
+  if (d.numbers == Numbers::f32)
+    add(table.csr_f32_i32, 0.0F);
+  else
+    add(table.csr_f64_i32, 0.0);
+}
+
+// A pass (see `linear_pass`) over rows that are there by columns too.
+template <class Work>
+void column_pass(const LinearRows& d, const PackedWeights<double>& like, Work work,
+                 LinearWorkspace& memory, double* gradient, LinearSums* sums) {
+  const LinearCut cut = LinearCut::of(d);
+  const long padded = like.padded;
+  std::vector<LinearSums> parts(static_cast<std::size_t>(cut.groups));
+  std::vector<std::vector<double>> bias(parts.size());
+  std::vector<char> squared(parts.size());
+  memory.residuals.resize(static_cast<std::size_t>(d.rows * padded));
+  parallel_for(cut.groups, linear_work(d, padded), [&](long g) {
+    const std::size_t at = static_cast<std::size_t>(g);
+    LinearSums& part = parts[at];
+    part.log_probability.assign(static_cast<std::size_t>(d.classes()), 0.0);
+    bias[at].assign(static_cast<std::size_t>(padded), 0.0);
+    LinearBlock<double> block(d, cut.block, padded);
+    auto state = work.state(cut.block);
+    const long stop = std::min(d.rows, (g + 1) * cut.group);
+    for (long i = g * cut.group; i < stop; i += cut.block) {
+      block.take(i, std::min(cut.block, stop - i));
+      const double* residual = work.residuals(block, state, part);
+      std::copy_n(residual, block.n * padded, memory.residuals.data() + i * padded);
+      for (long k = 0; k < block.n; k++)
+        for (long c = 0; c < padded; c++)
+          bias[at][static_cast<std::size_t>(c)] += residual[k * padded + c];
+    }
+    squared[at] = block.squared;
+  });
+  add_by_columns(d, memory.residuals.data(), padded, !squared.empty() && squared[0], gradient);
+  for (const std::vector<double>& part : bias)
+    for (long c = 0; c < d.outputs; c++)
+      gradient[d.features * d.outputs + c] += part[static_cast<std::size_t>(c)];
+  add_sums(parts, sums);
+}
+
 // A pass: `work.state(block)` is made once per group, `work.residuals` turns a block of rows into
 // residuals, whose product with the rows is added to `gradient` (features + 1, outputs) and whose
 // sums are added to `sums`. Error of a sum over n rows in blocks of b, besides that of the
@@ -310,13 +431,15 @@ inline double linear_work(const LinearRows& d, long padded) {
 template <class T, class Work>
 void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work,
                  LinearWorkspace& memory, double* gradient, LinearSums* sums) {
+  if constexpr (sizeof(T) == 8)
+    if (d.columns) return column_pass(d, like, work, memory, gradient, sums);
   const LinearCut cut = LinearCut::of(d);
   const std::size_t size = static_cast<std::size_t>((d.features + 1) * like.padded);
   std::vector<LinearSums> parts(static_cast<std::size_t>(cut.groups));
   if (memory.gradients.size() < parts.size()) memory.gradients.resize(parts.size());
   parallel_for(cut.groups, linear_work(d, like.padded), [&](long g) {
     LinearSums& part = parts[static_cast<std::size_t>(g)];
-    std::vector<double>& own = memory.gradients[static_cast<std::size_t>(g)];
+    Buffer<double>& own = memory.gradients[static_cast<std::size_t>(g)];
     own.assign(size, 0.0);
     part.gradient = own.data();
     part.log_probability.assign(static_cast<std::size_t>(d.classes()), 0.0);
@@ -328,13 +451,9 @@ void linear_pass(const LinearRows& d, const PackedWeights<T>& like, Work work,
       block.accumulate(like, work.residuals(block, state, part), part.gradient);
     }
   });
-  for (const LinearSums& part : parts) {
+  for (const LinearSums& part : parts)
     unpack_add(like, part.gradient, d.features, d.outputs, gradient);
-    sums->loss.add(part.loss.hi), sums->loss.add(part.loss.lo);
-    sums->divergence.add(part.divergence.hi), sums->divergence.add(part.divergence.lo);
-    for (std::size_t c = 0; c < part.log_probability.size(); c++)
-      sums->log_probability[c] += part.log_probability[c];
-  }
+  add_sums(parts, sums);
 }
 
 // The numbers one thread needs for a block, with the binary model spelled out as two classes.

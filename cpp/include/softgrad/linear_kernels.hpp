@@ -9,6 +9,7 @@ namespace softgrad {
 template <class T>
 struct LinearKernels {
   int width;  // numbers in a register
+  int half;   // in the smallest tile: half a register of 64 bytes, else a whole one
   void (*forward)(const T* x, std::ptrdiff_t row_stride, long rows, long features, const T* weight,
                   const T* bias, int registers, T* z, std::ptrdiff_t z_stride);
   void (*backward)(const T* x, std::ptrdiff_t row_stride, long rows, long features,

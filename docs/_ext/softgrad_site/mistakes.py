@@ -28,6 +28,7 @@ PLACES = {
     "both": "In loss and gradient together",
     "binary": "For a sigmoid or a yes/no loss",
     "distillation": "In a distillation",
+    "distillation_grad": "In the gradient of a distillation",
     "layer": "In the gradients of a layer",
     "step": "In a training step",
 }
@@ -83,8 +84,9 @@ def page(number: int, symptom: str, patient: Any) -> str:
     places: dict[str, list[str]] = {}
     for family, cure in mistake.fix.items():
         if cure != finding.fix:
-            places.setdefault(cure, []).append(PLACES[family])
+            places.setdefault(cure, []).append(PLACES[family] if family else _place(cure))
     for cure, names in places.items():
+        names = list(dict.fromkeys(names))
         parts += [
             ", ".join([names[0], *(n[0].lower() + n[1:] for n in names[1:])]) + ":",
             _code(cure),
@@ -92,6 +94,13 @@ def page(number: int, symptom: str, patient: Any) -> str:
     call = f'sg.examine({patient.function.__name__}, "{patient.kind}")'
     parts += ["---", f"The doctor names this mistake in your own function: `{call}`."]
     return "\n\n".join(parts) + "\n"
+
+
+def _place(cure: str) -> str:
+    """Where the cure of most functions belongs, by what its last line computes."""
+    name = cure.splitlines()[-1].partition(" = ")[0]
+    of_name = {"loss": "loss", "grad": "grad", "grad_x": "vjp", "J": "jacobian", "p": "rows"}
+    return PLACES[of_name.get(name, "")]
 
 
 def _code(text: str, language: str = "python") -> str:

@@ -1,7 +1,9 @@
 """The commands of ``softgrad`` and how they end.
 
-0: done.  1: ``doctor`` has found a mistake.  2: the input cannot be used; one line on stderr says
-why and what to do, nothing was written.
+0: done.
+1: ``doctor`` has found a mistake; or the loss of a network became nan or infinite in ``train``,
+which has then kept the last good weights.
+2: the input cannot be used; one line on stderr says why and what to do, nothing was written.
 130: interrupted with Ctrl-C; ``train`` has then kept the best model so far.
 """
 
@@ -17,8 +19,10 @@ import typer
 from softgrad import __version__
 from softgrad.cli.errors import (
     BAD_INPUT,
+    DIVERGED,
     INTERRUPTED,
     READER_GONE,
+    TrainingDivergedError,
     TrainingInterruptedError,
     one_line,
 )
@@ -49,6 +53,8 @@ def run(arguments: list[str]) -> int:
         sys.stdout.flush()
     except TrainingInterruptedError as error:
         return _end(str(error), INTERRUPTED)
+    except TrainingDivergedError as error:
+        return _end(str(error), DIVERGED)
     except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -158,6 +164,16 @@ def doctor(
     reduction: Annotated[
         str | None, typer.Option(help="Which loss a gradient belongs to: mean or sum.")
     ] = None,
+    takes: Annotated[
+        str | None, typer.Option(help="What comes first: logits or probabilities.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="What a gradient is of: cross_entropy or squared_error."),
+    ] = None,
+    ignore_index: Annotated[
+        int | None, typer.Option(help="A label whose rows must be left out, such as -1.")
+    ] = None,
 ) -> None:
     """Find the mistake in a softmax, a loss or a gradient.
 
@@ -165,7 +181,14 @@ def doctor(
     """
     from softgrad.cli.doctor import doctor_command
 
-    code = doctor_command(source, paste, kind, html, time_limit, layout, reduction)
+    said = {
+        "layout": layout,
+        "reduction": reduction,
+        "takes": takes,
+        "loss": loss,
+        "ignore_index": ignore_index,
+    }
+    code = doctor_command(source, paste, kind, html, time_limit, said)
     raise typer.Exit(code)
 
 
@@ -221,6 +244,10 @@ def explain(
         str | None, typer.Option(help="The input of the layer below, such as '1 0.5'.")
     ] = None,
     label_smoothing: Annotated[float, typer.Option(help="Share of the target to spread.")] = 0.0,
+    where: Annotated[
+        str | None,
+        typer.Option(help="1 for each class that takes part, 0 for a masked one: 1,1,0."),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of loss or activation, such as delta=0.5. Repeatable."),
@@ -250,6 +277,7 @@ def explain(
             activation=activation,
             features=features,
             label_smoothing=label_smoothing,
+            where=where,
             row=row,
             digits=digits,
             format=format,

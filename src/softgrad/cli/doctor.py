@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,12 @@ def doctor_command(
     kind: str | None,
     page: Path | None,
     time_limit: float,
-    layout: str | None,
-    reduction: str | None,
+    said: Mapping[str, Any],
 ) -> int:
-    """Examine a function of a file, print the report, and return the exit code."""
+    """Examine a function of a file, print the report, and return the exit code.
+
+    ``said`` are further options of `softgrad.examine`.
+    """
     if kind is not None:
         find_kind(kind)
     if not time_limit > 0:
@@ -45,6 +48,9 @@ def doctor_command(
     if paste == (source is not None):
         raise OptionError("Give either FILE.py:FUNCTION or --paste.")
     if paste:
+        if sys.stdin.isatty():
+            end = "Ctrl+Z, Enter" if os.name == "nt" else "Ctrl+D"
+            print(f"Paste the code, then press {end}.", file=sys.stderr)
         code, name, folder = sys.stdin.read(), None, Path.cwd()
         where = "the pasted code"
         wanted = None
@@ -59,8 +65,7 @@ def doctor_command(
         "code": code,
         "function": function,
         "kind": kind,
-        "layout": layout,
-        "reduction": reduction,
+        "said": dict(said),
         "file": where,
         "time_limit": max(0.5, time_limit / 3),
     }
@@ -234,9 +239,10 @@ def _examined(order: dict[str, Any]) -> dict[str, Any]:
         return _no_answer(order, "Its class cannot be created without arguments", cause).to_dict()
     if target is None:
         return {"refused": f"{order['file']} defines no {order['function']!r}."}
-    options = {k: order[k] for k in ("layout", "reduction", "time_limit")}
+    if getattr(target, "__name__", "") == "<lambda>":
+        target.__name__ = order["function"]  # it is known by the name that it was given
     try:
-        report = sg.examine(target, order["kind"], **options)
+        report = sg.examine(target, order["kind"], time_limit=order["time_limit"], **order["said"])
     except sg.errors.SoftgradError as error:
         return {"refused": str(error).replace("pass kind=", "pass --kind")}
     return report.to_dict()

@@ -8,11 +8,16 @@ from softgrad.errors import SoftgradError
 
 BAD_INPUT = 2
 READER_GONE = 1  # as Typer does
+DIVERGED = 1
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
 class TrainingInterruptedError(SoftgradError):
     """Training ended with Ctrl-C and there is a model; the message says where it is."""
+
+
+class TrainingDivergedError(SoftgradError):
+    """The loss became nan or infinite; the message says which weights were kept, and where."""
 
 
 def one_line(error: Exception) -> str | None:

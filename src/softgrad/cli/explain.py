@@ -32,6 +32,7 @@ class Request:
     activation: str
     features: str | None
     label_smoothing: float
+    where: str | None
     row: int
     digits: int | None
     format: str | None
@@ -55,6 +56,7 @@ def explain_command(request: Request) -> None:
         activation=request.activation,
         features=features,
         label_smoothing=request.label_smoothing,
+        where=_mask(request.where, len(rows[0])),
         row=request.row,
         digits=request.digits,
         **_options(request.options),
@@ -151,6 +153,19 @@ def _target(text: str | None, rows: int, classes: int, exact: bool) -> Any:
     ]
     table = [values[n * classes : (n + 1) * classes] for n in range(rows)]
     return table[0] if rows == 1 else table
+
+
+def _mask(text: str | None, classes: int) -> list[bool] | None:
+    """One 0 or 1 for each class."""
+    if text is None:
+        return None
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    if len(parts) != classes or not set(parts) <= {"0", "1"}:
+        raise OptionError(
+            f"--where {text!r}: accepted are {classes} numbers, 1 for a class that takes part and "
+            f"0 for a masked one, such as {','.join(['1'] * (classes - 1) + ['0'])}."
+        )
+    return [part == "1" for part in parts]
 
 
 def _options(texts: list[str]) -> dict[str, float]:

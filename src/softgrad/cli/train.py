@@ -12,7 +12,7 @@ from rich.markup import escape
 from softgrad import __version__
 from softgrad.cli.announce import heading, reading
 from softgrad.cli.console import console, figures_table
-from softgrad.cli.errors import TrainingInterruptedError
+from softgrad.cli.errors import TrainingDivergedError, TrainingInterruptedError
 from softgrad.cli.memory import peak_memory_bytes
 from softgrad.cli.metrics import metrics_rows, print_confusion
 from softgrad.cli.progress import TrainingDisplay
@@ -51,11 +51,13 @@ def train_command(options: Options) -> None:
         out.print()
         for path in paths:
             out.print(f"wrote {path}", markup=False, soft_wrap=True)
+    kept = "measured above, but not kept: there is no --out"
+    if options.out is not None:
+        kept = f"kept in {options.out}"
     if run.interrupted:
-        kept = "measured above, but not kept: there is no --out"
-        if options.out is not None:
-            kept = f"kept in {options.out}"
         raise TrainingInterruptedError(f"Interrupted; the best model so far is {kept}.")
+    if isinstance(run, NetworkRun) and run.diverged:
+        raise TrainingDivergedError(f"The training diverged; the last good weights are {kept}.")
 
 
 def _trained(task: Task, options: Options, out: Console) -> Run | NetworkRun:

@@ -66,7 +66,8 @@ def train(
     """Train a classifier, measure it, and write a report.
 
     Softmax regression, or with --hidden a neural network.
-    Ctrl-C ends it early and keeps the best model so far (exit code 130).
+    Ctrl-C ends it early and keeps the best model so far (exit code 130). A network whose loss
+    becomes nan or infinite ends with exit code 1; its last good weights are kept.
     """
     from softgrad.cli.network_options import NetworkOptions, refuse_mixed_options
     from softgrad.cli.task import Options

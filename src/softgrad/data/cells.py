@@ -37,11 +37,12 @@ def is_missing(text: str) -> bool:
 
 
 def refuse_cell(
-    where: str, column: str, text: str, columns: Mapping[str, Sequence[str]]
+    where: str, column: str, text: str, columns: Mapping[str, Sequence[str]], *, of_model: bool
 ) -> DataError:
     """The error for the first cell that is no number; ``columns`` are the cells of some rows.
 
-    Columns of nothing but text are named all at once, with the options that leave them out.
+    Columns of nothing but text are named all at once, with the options that leave them out. Those
+    of a model cannot be left out.
     """
     place = f"{where}, column {column!r}"
     if is_missing(text):
@@ -50,7 +51,13 @@ def refuse_cell(
     drop = f"leave it out with --drop {column!r}"
     for pattern, what in _HINTS:
         if re.fullmatch(pattern, text):
-            return DataError(f"{place} holds {text!r}, which {what}, or {drop}.")
+            end = "" if of_model else f", or {drop}"
+            return DataError(f"{place} holds {text!r}, which {what}{end}.")
+    if of_model:
+        return DataError(
+            f"{place} holds {text!r}, which is not a number; the model was trained on numbers"
+            " there. Mend the cell, or remove the line."
+        )
     texts = [name for name, cells in columns.items() if _all_text(cells)]
     if column not in texts:
         return DataError(

@@ -74,8 +74,13 @@ def check_class_count(classes: Array, n_rows: int, name: str, target: str) -> No
         )
 
 
-def match_labels(labels: Array, classes: Array, name: str) -> npt.NDArray[np.int64]:
-    """The position of each label in ``classes``; text and numbers are compared as text."""
+def match_labels(
+    labels: Array, classes: Array, name: str, first_row: int = 0
+) -> npt.NDArray[np.int64]:
+    """The position of each label in ``classes``; text and numbers are compared as text.
+
+    ``first_row`` rows lie before these.
+    """
     if labels.dtype.kind != classes.dtype.kind:
         labels, classes = labels.astype(str), classes.astype(str)
     order = np.argsort(classes, kind="stable")
@@ -86,8 +91,9 @@ def match_labels(labels: Array, classes: Array, name: str) -> npt.NDArray[np.int
         row = int(np.argmax(unknown))
         known = ", ".join(map(str, classes[:6])) + (", ..." if len(classes) > 6 else "")
         raise DataError(
-            f"{name}: row {row + 1} has the label {str(labels[row])!r}, which the model does not"
-            f" know (it knows {known}). Check the target, or train on data that has this class."
+            f"{name}: row {first_row + row + 1} has the label {str(labels[row])!r}, which the model"
+            f" does not know (it knows {known}). Check the target, or train on data that has this"
+            " class."
         )
     matched: npt.NDArray[np.int64] = index.astype(np.int64)
     return matched

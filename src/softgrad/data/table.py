@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -34,25 +34,41 @@ def read_csv(
 
     A table without a header numbers its columns from 1; -1 is the last.
     """
+    parts = list(csv_parts(path, target, columns=columns, drop=drop))
+    first = parts[0]
+    y = None
+    if target is not None:
+        texts = [text for part in parts for text in part.labels.tolist()]
+        y = parse_labels(texts, first.target_name, first.name)
+    return replace(first, X=np.concatenate([part.X for part in parts]), y=y)
+
+
+def csv_parts(
+    path: Path,
+    target: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+) -> Iterator[Dataset]:
+    """The same, some rows at a time; the labels are texts, for only all of them tell their type."""
     name = path.name
+    n_rows = 0
     with _readable(path) as file:
         head, rows = _head(_Lines(file), name, target, [*drop, *(columns or ())])
-        header = head.names
-        layout = Layout(name, header, head.has_header, target, columns, drop)
-        X, texts = _parse(rows, layout)
-    if len(X) == 0:
+        layout = Layout(name, head.names, head.has_header, target, columns, drop)
+        while batch := list(islice(rows, _ROWS_AT_A_TIME)):
+            X, texts = _parse(batch, layout)
+            check_numbers(X, name, layout.features, n_rows)
+            n_rows += len(X)
+            yield Dataset(
+                name=name,
+                X=X,
+                y=None if layout.target is None else np.array(texts),
+                feature_names=layout.features,
+                target_name=layout.target_name,
+            )
+    if n_rows == 0:
         raise DataError(f"{name} has a header but no rows. Add rows of data.")
-    check_numbers(X, name, layout.features)
-    y = None
-    if layout.target is not None:
-        y = parse_labels(texts, header[layout.target], name)
-    return Dataset(
-        name=name,
-        X=X,
-        y=y,
-        feature_names=layout.features,
-        target_name=header[layout.target] if layout.target is not None else "label",
-    )
 
 
 def read_csv_texts(
@@ -62,33 +78,48 @@ def read_csv_texts(
 
     ``option`` named the column of texts; None: a model did.
     """
+    parts = list(csv_text_parts(path, text, target, option))
+    first = parts[0]
+    y = None
+    if target is not None:
+        labels = [label for part in parts for label in part.labels.tolist()]
+        y = parse_labels(labels, first.target_name, first.name)
+    texts = np.concatenate([part.texts for part in parts])
+    return replace(first, X=np.empty((len(texts), 0)), y=y, texts=texts)
+
+
+def csv_text_parts(
+    path: Path, text: str, target: str | None = None, option: str | None = "--text"
+) -> Iterator[Dataset]:
+    """The same, some rows at a time; the labels are texts, for only all of them tell their type."""
     name = path.name
+    n_rows = 0
     with _readable(path) as file:
         head, rows = _head(_Lines(file), name, target, [text])
         layout = Layout(name, head.names, head.has_header, target, None, (), None, text, option)
         assert layout.text is not None
-        texts: list[str] = []
-        labels: list[str] = []
-        for line, cells in rows:
-            _check_width(line, cells, layout)
-            if not cells[layout.text]:
-                raise DataError(
-                    f"{name}: line {line}, column {head.names[layout.text]!r} has no text."
-                    " Remove the line or fill it in."
-                )
-            texts.append(cells[layout.text])
+        while batch := list(islice(rows, _ROWS_AT_A_TIME)):
+            for line, cells in batch:
+                _check_width(line, cells, layout)
+                if not cells[layout.text]:
+                    raise DataError(
+                        f"{name}: line {line}, column {head.names[layout.text]!r} has no text."
+                        " Remove the line or fill it in."
+                    )
+            labels = None
             if layout.target is not None:
-                labels.append(cells[layout.target])
-    if not texts:
+                labels = np.array([cells[layout.target] for _, cells in batch])
+            n_rows += len(batch)
+            yield Dataset(
+                name=name,
+                X=np.empty((len(batch), 0)),
+                y=labels,
+                feature_names=[head.names[layout.text]],
+                target_name=layout.target_name,
+                texts=np.array([cells[layout.text] for _, cells in batch], dtype=object),
+            )
+    if n_rows == 0:
         raise DataError(f"{name} has a header but no rows. Add rows of data.")
-    return Dataset(
-        name=name,
-        X=np.empty((len(texts), 0)),
-        y=None if layout.target is None else parse_labels(labels, head.names[layout.target], name),
-        feature_names=[head.names[layout.text]],
-        target_name="label" if layout.target is None else head.names[layout.target],
-        texts=np.array(texts, dtype=object),
-    )
 
 
 @dataclass(frozen=True)
@@ -136,6 +167,7 @@ class Layout:
         self.text = None if text is None else self.position(text, text_option)
         if self.text is not None and self.text == self.target:
             raise DataError(f"{name}: --text and --target both name {text!r}. Choose two columns.")
+        self.of_model = columns is not None
         dropped = {self.position(column, "--drop") for column in drop}
         if self.target in dropped:
             raise DataError(f"{name}: --drop and --target both name {target!r}. Omit the --drop.")
@@ -145,6 +177,7 @@ class Layout:
         else:
             self.indices = [self.position(column, None) for column in columns]
         self.features = [header[i] for i in self.indices]
+        self.target_name = "label" if self.target is None else header[self.target]
         if not self.indices and self.text is None:
             raise DataError(f"{name}: no column is left as a feature. Keep at least one.")
 
@@ -257,22 +290,19 @@ def _are_names(
 
 
 def _parse(
-    lines: Iterator[tuple[int, list[str]]], layout: Layout
+    batch: list[tuple[int, list[str]]], layout: Layout
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
-    parts: list[npt.NDArray[np.float64]] = []
-    texts: list[str] = []
-    while batch := list(islice(lines, _ROWS_AT_A_TIME)):
-        for line, cells in batch:
-            _check_width(line, cells, layout)
-        if layout.target is not None:
-            texts += [cells[layout.target] for _, cells in batch]
-        try:
-            parts.append(
-                np.array([[float(cells[i]) for i in layout.indices] for _, cells in batch])
-            )
-        except ValueError:
-            raise _first_bad_cell(batch, layout) from None
-    return (np.concatenate(parts) if parts else np.empty((0, len(layout.indices)))), texts
+    """The features of some lines, and the texts of the target."""
+    for line, cells in batch:
+        _check_width(line, cells, layout)
+    texts = []
+    if layout.target is not None:
+        texts = [cells[layout.target] for _, cells in batch]
+    try:
+        X = np.array([[float(cells[i]) for i in layout.indices] for _, cells in batch])
+    except ValueError:
+        raise _first_bad_cell(batch, layout) from None
+    return X, texts
 
 
 def _check_width(line: int, cells: list[str], layout: Layout) -> None:
@@ -290,7 +320,8 @@ def _first_bad_cell(batch: list[tuple[int, list[str]]], layout: Layout) -> DataE
     )
     columns = {layout.header[i]: [cells[i] for _, cells in batch] for i in layout.indices}
     text = next(cells[index] for number, cells in batch if number == line)
-    return refuse_cell(f"{layout.name}: line {line}", layout.header[index], text, columns)
+    where, column = f"{layout.name}: line {line}", layout.header[index]
+    return refuse_cell(where, column, text, columns, of_model=layout.of_model)
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

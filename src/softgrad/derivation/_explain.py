@@ -25,10 +25,12 @@ from softgrad.derivation.arguments import (
 from softgrad.derivation.document import Derivation, Step
 from softgrad.derivation.exact_pair import ExactPair
 from softgrad.derivation.library_pair import LibraryPair
-from softgrad.derivation.pair import Pair, known, words
+from softgrad.derivation.masking import Mask, mask_of
+from softgrad.derivation.pair import GIVES, Pair, known, words
 from softgrad.derivation.steps import activation as activation_steps
 from softgrad.derivation.steps import layer, more
 from softgrad.derivation.steps import loss as loss_steps
+from softgrad.derivation.steps.mask import masked
 from softgrad.derivation.steps.work import Work
 from softgrad.functions import ACTIVATIONS, LOSSES
 
@@ -44,6 +46,7 @@ def explain(
     activation: str | Differentiable = "softmax",
     features: ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    where: ArrayLike | None = None,
     row: int = 0,
     digits: int | None = None,
     **options: Any,
@@ -75,6 +78,9 @@ def explain(
         The input of the linear layer that made the logits; by default an example.
     label_smoothing : float
         eps in 0..1: the target becomes (1 - eps) y + eps / C.
+    where : array_like of bool, shape (C,), optional
+        True for the classes that take part, the same in every row. What the others hold does not
+        matter; their activation and gradient are 0 (log_softmax: -inf).
     row : int
         The row of a batch that is worked step by step.
     digits : int, optional
@@ -125,7 +131,9 @@ def explain(
      'The quotient rule, i = j: a class and its own logit']
     """
     arithmetic = arithmetic_of(digits)
-    x = logits_of(logits, arithmetic)
+    mask = mask_of(where, logits)
+    shape = np.shape(np.asarray(logits, dtype=object))
+    x = logits_of(logits, arithmetic, mask)
     _checks.temperature(float(temperature) if arithmetic.exact else temperature)
     T = arithmetic.option(temperature)
     rows = np.atleast_2d(x)
@@ -139,6 +147,8 @@ def explain(
         T,
     )
     check_teacher(teacher, pair)
+    if mask is not None and target is not None:
+        target = mask.target(target, shape, "values" in pair.loss_function.targets)
     indices, y = target_of(target, x, pair, arithmetic)
     if y is not None:
         y = smoothed(y, label_smoothing, pair)
@@ -166,19 +176,20 @@ def explain(
             check_domain(pair, work)
         return Derivation(
             title=_title(pair),
-            summary=_summary(w, x, row, label_smoothing),
-            steps=tuple(_steps(w, work, features is not None)),
-            values=_values(work, x),
+            summary=_summary(w, x, row, label_smoothing, mask),
+            steps=tuple(_steps(w, work, features is not None, mask)),
+            values=_values(work, x, mask),
             digits=shown,
-            _codes=_codes(pair, x, y, T),
+            _codes=_codes(pair, x, y, T, mask),
         )
 
 
 # --- The document --------------------------------------------------------------------------------
 
 
-def _steps(w: Work, rows: list[Work], given: bool) -> list[Step]:
-    found = activation_steps.steps(w)
+def _steps(w: Work, rows: list[Work], given: bool, mask: Mask | None) -> list[Step]:
+    found = [] if mask is None else [masked(w, mask)]
+    found += activation_steps.steps(w)
     if w.y is not None:
         found += loss_steps.steps(w)
         found.append(layer.weights(w, given))
@@ -203,7 +214,7 @@ def _title(pair: Pair) -> str:
     return f"{title[0].upper()}{title[1:]}{loss}"
 
 
-def _summary(w: Work, x: Array, row: int, eps: float) -> str:
+def _summary(w: Work, x: Array, row: int, eps: float, mask: Mask | None) -> str:
     parts = []
     if x.ndim == 2 and len(x) > 1:
         parts.append(f"Row {row} of a batch of {len(x)}.")
@@ -213,8 +224,13 @@ def _summary(w: Work, x: Array, row: int, eps: float) -> str:
     classes = f"{len(w.x)} classes" if len(w.x) > 1 else "one output"
     parts[-1] += f", {classes}"
     if w.index is not None:
-        parts[-1] += f", target class {w.index} (counted from 0)"
+        index = w.index if mask is None else mask.classes[w.index]
+        parts[-1] += f", target class {index} (counted from 0)"
     parts[-1] += f", temperature $T = {figures.latex(w.T, 10)}$."
+    if mask is not None:
+        parts[-1] = parts[-1].replace("Logits", "Logits that take part")
+        out = ", ".join(map(str, mask.masked))
+        parts.append(f"Masked: {'class' if len(mask.masked) == 1 else 'classes'} {out}.")
     if eps:
         parts.append(
             rf"The target is smoothed with $\varepsilon = {figures.latex(eps)}$: "
@@ -229,17 +245,25 @@ def _short(value: Any) -> str:
     return exact if len(exact) <= 9 else figures.latex(value, 6)
 
 
-def _values(work: list[Work], x: Array) -> dict[str, Any]:
-    values: dict[str, Any] = {"activation": np.stack([r.a for r in work]).reshape(x.shape)}
+def _values(work: list[Work], x: Array, mask: Mask | None) -> dict[str, Any]:
+    def whole_rows(rows: list[Array], masked_value: float) -> Array:
+        array = np.stack(rows).reshape(x.shape)
+        if mask is None:
+            return array
+        return mask.fill(array, work[0].arithmetic.number(masked_value))
+
+    nothing = -np.inf if GIVES.get(work[0].pair.activation_name) == "log_probabilities" else 0.0
+    values: dict[str, Any] = {"activation": whole_rows([r.a for r in work], nothing)}
     if work[0].y is not None:
         n = len(work)
         losses = [r.loss for r in work]
         values["loss"] = sum(losses[1:], start=losses[0]) / n
-        values["grad"] = np.stack([r.gradient / r.T / n for r in work]).reshape(x.shape)
+        values["grad"] = whole_rows([r.gradient / r.T / n for r in work], 0.0)
     return values
 
 
-def _codes(pair: Pair, x: Array, y: Array | None, T: Any) -> dict[str, Any]:
+def _codes(pair: Pair, x: Array, y: Array | None, T: Any, mask: Mask | None) -> dict[str, Any]:
     from softgrad.derivation.code import LIBRARIES, program
 
-    return {name: partial(program, name, pair, x, y, T) for name in LIBRARIES}
+    note = "" if mask is None else f"of the classes {', '.join(map(str, mask.classes))}"
+    return {name: partial(program, name, pair, x, y, T, note) for name in LIBRARIES}

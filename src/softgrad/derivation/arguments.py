@@ -10,6 +10,7 @@ from softgrad import _checks
 from softgrad._typing import Array, ArrayLike
 from softgrad.derivation import figures
 from softgrad.derivation.arithmetic import Arithmetic, Exact, is_finite
+from softgrad.derivation.masking import Mask
 from softgrad.derivation.pair import GIVES, Pair
 from softgrad.derivation.steps.work import Work
 from softgrad.errors import OptionError, ShapeError, TargetError
@@ -30,22 +31,24 @@ def whole(value: object, name: str, first: int, last: int) -> int:
     return int(_checks.number(value, name, accepted, lambda v: v == v // 1 and first <= v <= last))
 
 
-def logits_of(logits: ArrayLike, arithmetic: Arithmetic) -> Array:
+def logits_of(logits: ArrayLike, arithmetic: Arithmetic, mask: Mask | None = None) -> Array:
+    """The logits that take part; a mask leaves out whatever the others hold."""
     if arithmetic.exact:
         x = arithmetic.array(logits)
-        finite = all(map(is_finite, x.flat))
     else:
         x = _checks.floats(logits, "logits")[0].astype(np.float64)
-        finite = bool(np.all(np.isfinite(x)))
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ShapeError(
             f"logits has shape {x.shape}; accepted are (C,) for one row and (N, C) for a batch, "
             "with at least one class and one row."
         )
+    x = x if mask is None else mask.drop(x)
+    finite = all(map(is_finite, x.flat)) if arithmetic.exact else bool(np.all(np.isfinite(x)))
     if not finite:
         at, value = next((at, v) for at, v in np.ndenumerate(x) if not is_finite(v))
+        at = at if mask is None else (*at[:-1], mask.classes[at[-1]])
         where = ", ".join(map(str, at))
-        hint = " Leave a masked class out: its probability is 0, and so is its gradient."
+        hint = " Take a masked class out with where=: False for it."
         raise OptionError(
             f"logits holds {float(value)} at [{where}]; a derivation needs finite numbers."
             + (hint if value == -np.inf else "")

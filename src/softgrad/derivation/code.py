@@ -31,8 +31,11 @@ _LONGEST = 88  # columns of a line
 _HELD = "\u00a0"  # a space at which no line is broken
 
 
-def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> str:
-    """The program; it prints the activation, and with a target the loss and the gradient."""
+def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str = "") -> str:
+    """The program; it prints the activation, and with a target the loss and the gradient.
+
+    ``note`` says which classes the columns are, where some are masked.
+    """
     writer = _Writer(library, pair)
     body = [_broken(line) for line in writer.body(y is not None)]
     head = [IMPORTS[library]]
@@ -42,7 +45,7 @@ def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> str:
         [
             *head,
             "",
-            *_data(library, pair, x, y, T),
+            *_data(library, pair, x, y, T, note),
             *(f"\n\n{helper.strip()}\n" for helper in writer.helpers),
             "",
             *body,
@@ -52,14 +55,16 @@ def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> str:
     return re.sub(r"\n{4,}", "\n\n\n", text)
 
 
-def _data(library: str, pair: Pair, x: Array, y: Array | None, T: Any) -> Iterator[str]:
+def _data(library: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str) -> Iterator[str]:
     rows = np.atleast_2d(x).astype(np.float64)
     array = {
         "numpy": "np.array({})",
         "torch": "torch.tensor({}, dtype=torch.float64)",
         "jax": "jnp.array({})",
     }[library]
-    yield _wrapped("x", array, rows, "logits, a row for each example")
+    yield _wrapped(
+        "x", array, rows, " ".join(filter(None, ("logits", note))) + ", a row for each example"
+    )
     if y is not None:
         yield _wrapped("y", array, y.astype(np.float64), "target")
     if library == "torch":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,9 @@ from softgrad.doctor.evidence import (
     Examination,
     differs,
 )
-from softgrad.doctor.fitting import Reading
 from softgrad.doctor.formulas import View
+from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Fit, Reading
 from softgrad.doctor.subject import Subject
 
 
@@ -28,44 +32,55 @@ def labels(ex: Examination) -> list[Evidence]:
         return []
     if convention.single or convention.nested or convention.smoothing:
         return []
+    asked = ex.request.ignore_index
     name = option_name(ex.subject, ex.kind, "ignore") or (
         "ignore" if convention.takes_role("ignore") else None
     )
-    marks = [ex.ignore_index] if ex.ignore_index is not None else [-1, -100]
-    x = np.array([[1.0, 2.0, 0.0], [0.5, -1.0, 2.0], [0.3, 0.1, -0.2]])
-    changed = x.copy()
-    changed[1] = [2.0, 0.7, -1.5]
-    for mark in marks:
-        assert mark is not None
-        options: dict[str, Any] = {}
-        if name and ex.ignore_index is None:
+    remark = name is None and asked is None
+    for mark in [-1, -100] if asked is None else [asked]:
+        given: dict[str, Any] = {}
+        if name and asked is None:
             if convention.takes_role("ignore"):
-                options = {"ignore": mark}
+                given = {"ignore": mark}
             elif mark == -1:
                 mark = _default(ex.subject, name, mark)
-        before = ex.see(probes.of(x, [0, mark, 2]), **options)
-        after = ex.see(probes.of(changed, [0, mark, 2]), **options)
-        for part in before.parts:
-            if part not in after.parts or part not in ("loss", "grad", "dW", "db"):
-                continue
-            a, b = before.parts[part], after.parts[part]
-            moved = differs(a, b, 1e-6) if a.ndim == 0 else _row_moves(a)
-            if not moved:
-                continue
-            expected = np.asarray(
-                sg.cross_entropy(x, np.array([0, mark, 2]), ignore_index=mark)
-                if part == "loss"
-                else sg.cross_entropy.grad(x, np.array([0, mark, 2]), ignore_index=mark)
-            )
-            remark = name is None and ex.ignore_index is None
-            shown = probes.of(x, [0, mark, 2])
-            return [Evidence(25, shown, part, expected, a, remark=remark)]
+        shows = partial(_takes_part, ex, mark, given, remark)
+        x = [[1.0, 2.0, 0.0], [0.5, -1.0, 2.0], [0.3, 0.1, -0.2]]
+        found = shows(probes.of(x, [0, mark, 2]))
+        if found is not None:
+            return [replace(found, shows=shows)]
     return []
 
 
-def _default(subject: Subject, name: str, otherwise: int) -> int:
-    import inspect
+def _takes_part(
+    ex: Examination, mark: int, given: dict[str, Any], remark: bool, probe: Probe
+) -> Evidence | None:
+    """Whether the rows with this label move the loss, or are given a gradient."""
+    marked = probe.y == mark
+    if not np.any(marked) or np.all(marked):
+        return None
+    ramp = -5.0 * np.cos(np.arange(probe.x.size)).reshape(probe.x.shape)
+    moved = probe.x + marked[:, None] * ramp
+    before = ex.see(probe, **given)
+    after = ex.see(replace(probe, x=moved, W=moved), **given)  # the features are unit vectors
+    for part in before.parts:
+        if part not in after.parts or part not in ("loss", "grad", "dW", "db"):
+            continue
+        a, b = before.parts[part], after.parts[part]
+        if not (differs(a, b, 1e-6) if a.ndim == 0 else _rows_move(a, marked)):
+            continue
+        fit = ex.reading.fits.get(part)
+        whole = "mean" if fit is None or fit.power.a == -1 else "sum"
+        reduction = "none" if part == "loss" and a.ndim else whole
+        wanted = sg.cross_entropy if part == "loss" else sg.cross_entropy.grad
+        options: dict[str, Any] = {"ignore_index": mark, "reduction": reduction}
+        expected = np.asarray(wanted(probe.x, probe.y, **options))
+        if differs(expected, a, 1e-3):
+            return Evidence(25, probe, part, expected, a, remark=remark)
+    return None
 
+
+def _default(subject: Subject, name: str, otherwise: int) -> int:
     try:
         default = inspect.signature(subject.function).parameters[name].default
     except (ValueError, TypeError, KeyError):
@@ -73,8 +88,9 @@ def _default(subject: Subject, name: str, otherwise: int) -> int:
     return default if isinstance(default, int) and default < 0 else otherwise
 
 
-def _row_moves(gradient: Array) -> bool:
-    return gradient.ndim == 2 and bool(np.abs(gradient[1]).max() > 1e-6)
+def _rows_move(gradient: Array, marked: Array) -> bool:
+    whole = gradient.ndim == 2 and len(gradient) == len(marked)
+    return whole and bool(np.abs(gradient[marked]).max() > 1e-6)
 
 
 def _with_option(ex: Examination, role: str) -> Reading | None:
@@ -91,6 +107,16 @@ def _with_option(ex: Examination, role: str) -> Reading | None:
     )
 
 
+#: How a mask may be meant, made from the one in which True takes part.
+_MASKS: dict[str, Callable[[Array], Array]] = {
+    "kept": lambda keep: keep,
+    "dropped": lambda keep: ~keep,
+    "kept, 0 or 1": lambda keep: keep.astype(np.float64),
+    "dropped, 0 or 1": lambda keep: (~keep).astype(np.float64),
+    "added": lambda keep: np.where(keep, 0.0, -np.inf),
+}
+
+
 def mask(ex: Examination) -> list[Evidence]:
     """A masked logit must not move p, whatever it is."""
     reading = _with_option(ex, "mask")
@@ -98,67 +124,70 @@ def mask(ex: Examination) -> list[Evidence]:
         return []
     if reading.convention.layout == "CN" or reading.convention.nested:
         return []
-    keep = np.array([[True, True, False], [True, False, True]])
-    x = np.array([[1.0, 2.0, 0.5], [0.5, -1.0, 2.0]])
     with_mask = replace(ex, reading=reading)
-    rows = reading.convention.single
-    x, keep = (x[:1], keep[:1]) if rows else (x, keep)
-    forms = {
-        "kept": keep,
-        "dropped": ~keep,
-        "kept, 0 or 1": keep.astype(float),
-        "dropped, 0 or 1": (~keep).astype(float),
-        "added": np.where(keep, 0.0, -np.inf),
-    }
-
-    def result(x: Array, mask: Array) -> Array | None:
-        given = mask[0] if rows else mask
-        seen = with_mask.see(probes.of(x), mask=given)
-        value = next(iter(seen.parts.values()), None)
-        if value is None or value.shape != x.shape:
-            return None
-        return np.exp(value) if ex.kind.name == "log_softmax" else value
-
-    right = np.asarray(sg.softmax(x, where=keep))
-    for mask in forms.values():
-        value = result(x, mask)
-        if value is None or differs(right, value, 1e-5):
+    rows = slice(1) if reading.convention.single else slice(2)
+    keep = np.array([[True, True, False], [True, False, True]])[rows]
+    x = np.array([[1.0, 2.0, 0.5], [0.5, -1.0, 2.0]])[rows]
+    for form in _MASKS:
+        shows = partial(_masked_moves, with_mask, form)
+        seen = _masked(with_mask, form, _with_mask(x, keep))
+        if seen is None or shows(_with_mask(x, keep)) is not None:
             continue
-        loud = np.where(keep, x, 20000.0)
-        value = result(loud, mask)
-        if value is None:
-            return []
-        if not np.all(np.isfinite(value)):
-            note = "only where a masked logit is large: it still takes part in the maximum"
-            return [Evidence(None, probes.of(loud), "value", right, value, note=note)]
-        if differs(right, value, 1e-5):
-            return [Evidence(27, probes.of(loud), "value", right, value, note=_mask_note(keep))]
-        # A masked logit set to -1e4 is the largest of all where the others are lower still.
-        low = x - 20000.0
-        value = result(low, mask)
-        if value is not None and np.abs(value[~keep]).max() > 1e-2:
-            return [Evidence(27, probes.of(low), "value", right, value, note=_mask_note(keep))]
-        return []
-    for mask in (forms["kept"], forms["kept, 0 or 1"], forms["dropped"]):
-        value = result(x, mask)
+        # Masked logits set to -1e4 are the largest of all where the others are lower still.
+        farther = (np.where(keep, x, 10300.0), np.where(keep, x, 20000.0), x - 20000.0)
+        seen_there = [found for far in farther if (found := shows(_with_mask(far, keep)))]
+        seen_there.sort(key=lambda found: found.mistake is None)
+        return [replace(found, shows=shows) for found in seen_there[:1]]
+    for form in ("kept", "kept, 0 or 1", "dropped"):
+        value = _masked(with_mask, form, _with_mask(x, keep))
         if value is None:
             continue
-        zeroed = [
-            sg.softmax(x * keep),
-            sg.softmax(x) * keep,
-            sg.softmax(np.where(keep, x, 0.0)),
-            sg.softmax(x - 1e4 * ~keep),
-        ]
-        known = any(not differs(np.asarray(z), value, 1e-5) for z in zeroed)
+        known = any(not differs(np.asarray(z), value, 1e-5) for z in _zeroed(x, keep))
         leaks = bool(np.abs(value[~keep]).max() > 1e-6) or known
-        if leaks and np.all(np.isfinite(value)):
-            sure = 0.97 if known else 0.7
-            return [Evidence(27, probes.of(x), "value", right, value, sure, note=_mask_note(keep))]
+        shows = partial(_masked_moves, with_mask, form)
+        found = shows(_with_mask(x, keep))
+        if leaks and found is not None and found.mistake is not None:
+            return [replace(found, confidence=0.97 if known else 0.7, shows=shows)]
     return []
 
 
-def _mask_note(keep: Array) -> str:
-    return f"mask (True takes part): {keep.tolist()}"
+def _with_mask(x: Array, keep: Array) -> Probe:
+    return replace(probes.of(x), extra={"mask": keep})
+
+
+def _zeroed(x: Array, keep: Array) -> list[Any]:
+    """What becomes of masked logits or probabilities that are multiplied by 0."""
+    return [
+        sg.softmax(x * keep),
+        sg.softmax(x) * keep,
+        sg.softmax(np.where(keep, x, 0.0)),
+        sg.softmax(x - 1e4 * ~keep),
+    ]
+
+
+def _masked(ex: Examination, form: str, probe: Probe) -> Array | None:
+    """The probabilities under a mask."""
+    given = _MASKS[form](probe.extra["mask"])
+    seen = ex.see(probe, mask=given[0] if ex.reading.convention.single else given)
+    value = next(iter(seen.parts.values()), None)
+    if value is None or value.shape != probe.x.shape:
+        return None
+    return np.exp(value) if ex.kind.name == "log_softmax" else value
+
+
+def _masked_moves(ex: Examination, form: str, probe: Probe) -> Evidence | None:
+    """Whether the probabilities are others than those of what is left."""
+    keep = probe.extra["mask"]
+    value = _masked(ex, form, probe)
+    if np.all(keep) or not np.all(keep.any(axis=1)) or value is None:
+        return None
+    right = np.asarray(sg.softmax(probe.x, where=keep))
+    if not differs(right, value, 1e-5):
+        return None
+    if not np.all(np.isfinite(value)):
+        note = "only where a masked logit is large: it still takes part in the maximum"
+        return Evidence(None, probe, "value", right, value, note=note, mask=form)
+    return Evidence(27, probe, "value", right, value, mask=form)
 
 
 def weights(ex: Examination) -> list[Evidence]:
@@ -173,22 +202,31 @@ def weights(ex: Examination) -> list[Evidence]:
     x = [[1.0, 2.0, 0.0, 0.0], [0.0, 1.0, 3.0, 0.0], [2.0, 0.0, 1.0, 1.0]]
     probe = probes.of(x, [3, 1, 0])
     role = "w" if reading.convention.takes_role("w") else "cw"
-    rows = np.array([1.0, 2.0, 5.0])
-    classes = np.array([1.0, 2.0, 5.0, 3.0])
     with_weights = replace(ex, reading=reading)
-    for given, weight in ((rows, rows), (classes, classes[probe.y])):
-        seen = with_weights.see(probe, **{role: given})
-        if part not in seen.parts:
-            continue
-        values = fit.form.evaluate(View(probe, reading.convention, fit.stage, fit.shifted))
-        values = np.asarray(fit.power.c * values / probe.x.shape[1] ** -fit.power.b)
-        weighted = values * (weight if values.ndim == 1 else weight[:, None])
-        total = weighted.sum() if fit.reduced else weighted
-        right, wrong = np.asarray(total / weight.sum()), np.asarray(total / len(weight))
-        actual = seen.parts[part]
-        if not differs(right, actual, 1e-4):
-            return []
-        if not differs(wrong, actual, 1e-4):
-            note = f"weights: {given.tolist()}"
-            return [Evidence(20, probe, part, right, actual, note=note)]
+    if ex.reading.square_only is not None:
+        probe = probes.of(np.asarray(x)[:, :3], [2, 1, 0])
+    classes = np.array([1.0, 2.0, 5.0, 3.0])[: probe.x.shape[1]]
+    for name, given in (("w", np.array([1.0, 2.0, 5.0])), ("cw", classes)):
+        shows = partial(_divided_by_rows, with_weights, role, fit)
+        found = shows(replace(probe, extra={name: given}))
+        if found is not None:
+            return [replace(found, shows=shows)]
     return []
+
+
+def _divided_by_rows(ex: Examination, role: str, fit: Fit, probe: Probe) -> Evidence | None:
+    """Whether weights of the rows or classes give the weighted sum divided by the rows."""
+    ((name, given),) = probe.extra.items()
+    seen = ex.see(probe, **{role: given})
+    if fit.part not in seen.parts:
+        return None
+    weight = given if name == "w" else given[probe.y]
+    values = fit.form.evaluate(View(probe, ex.reading.convention, fit.stage, fit.shifted))
+    values = np.asarray(fit.power.c * values / probe.x.shape[1] ** -fit.power.b)
+    weighted = values * (weight if values.ndim == 1 else weight[:, None])
+    total = weighted.sum() if fit.reduced else weighted
+    right, wrong = np.asarray(total / weight.sum()), np.asarray(total / len(weight))
+    actual = seen.parts[fit.part]
+    if not differs(right, actual, 1e-4) or differs(wrong, actual, 1e-4):
+        return None
+    return Evidence(20, probe, fit.part, np.sign(fit.power.c) * right, actual)

@@ -42,6 +42,7 @@ class Convention:
     temperature: float = 1.0  # one that is fixed inside
     smoothing: float = 0.0  # of the labels, fixed inside
     smoothed_over: str = "all"  # the classes that share it: all, or the others
+    relative: bool = False  # the loss is the divergence from the target: less its entropy
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -79,6 +80,8 @@ class Outcome:
     mutated: tuple[str, ...] = ()
     after: dict[str, Array] = field(default_factory=dict)
     kind: str = ""  # the type's name, and the dtype where there is one
+    keys: tuple[str, ...] = ()  # of a dictionary
+    closure: bool = False  # whether the backward pass came back as a function
 
 
 def call_key(convention: Convention, probe: Probe) -> tuple[Any, ...]:
@@ -86,7 +89,7 @@ def call_key(convention: Convention, probe: Probe) -> tuple[Any, ...]:
     given: list[Any] = [convention.framework, convention.single, probe.shape[0]]
     for role, name in convention.arguments:
         # One at a time: the rows together stand for all.
-        value = _material(role, replace(convention, layout="NC"), probe)
+        value = material(role, replace(convention, layout="NC"), probe)
         array = np.asarray(value)
         given.append((name, role in ("x", "X", "W", "b"), array.dtype.str, array.tobytes()))
     return (*given, convention.layout, convention.target)
@@ -137,7 +140,7 @@ def _call_once(
     options: Mapping[str, Any] | None,
     time_limit: float,
 ) -> Outcome:
-    plain = {role: _material(role, convention, probe) for role in convention.roles}
+    plain = {role: material(role, convention, probe) for role in convention.roles}
     plain.update(options or {})
     given = {role: _in_framework(v, role, convention.framework) for role, v in plain.items()}
     keywords = dict(convention.arguments)
@@ -147,7 +150,8 @@ def _call_once(
     printed = io.StringIO()
     try:
         with _quiet(printed), _time_limit(time_limit):
-            result = _pulled_back(function(*arguments, **named), convention, probe)
+            given_back = function(*arguments, **named)
+            result = _pulled_back(given_back, convention, probe)
     except Exception as error:
         outcome.error = error
     except (SystemExit, KeyboardInterrupt) as error:
@@ -156,6 +160,9 @@ def _call_once(
         outcome.error = ExitError(f"it calls exit({error.code!r})")
     else:
         outcome.kind = kind_of(result)
+        outcome.closure = result is not given_back
+        if isinstance(result, Mapping):
+            outcome.keys = tuple(map(str, result))
         try:
             outcome.value = to_numpy(result)
         except Exception as error:
@@ -178,7 +185,7 @@ def _pulled_back(result: Any, convention: Convention, probe: Probe) -> Any:
         return result
     cotangent: Any = 1.0
     if not convention.takes_role("y"):
-        cotangent = _in_framework(_material("g", convention, probe), "g", convention.framework)
+        cotangent = _in_framework(material("g", convention, probe), "g", convention.framework)
     done = tuple(_backward(part, cotangent) if callable(part) else part for part in parts)
     return done if isinstance(result, tuple) else done[0]
 
@@ -220,7 +227,7 @@ def one_hot(probe: Probe) -> Array:
     return np.eye(probe.x.shape[1])[probe.y]
 
 
-def _material(role: str, convention: Convention, probe: Probe) -> Any:
+def material(role: str, convention: Convention, probe: Probe) -> Any:
     """An argument in the function's layout, as a NumPy array or a number."""
     layout = convention.layout
     if role in ("x", "g", "teacher"):
@@ -259,6 +266,29 @@ def _material(role: str, convention: Convention, probe: Probe) -> Any:
         return _laid_out(np.full(probe.x.shape, convention.mask), layout)
     fixed = {"ignore": -100, "off": 0.0, "reduction": "mean"}
     return {"classes": classes, "samples": rows, **fixed}[role]
+
+
+def displayed(role: str, convention: Convention, probe: Probe) -> Any:
+    """What stands for an argument in a report: as the function takes it, all rows together.
+
+    Of probabilities the logits are shown that they are made of, and labels are counted from 0.
+    """
+    layout = convention.layout if convention.layout in ("CN", "NCT", "NCF") else "NC"
+    if role in ("y", "labels"):
+        hot = convention.target.startswith("one-hot") and probe.x.ndim == 2 and min(probe.y) >= 0
+        if not hot and convention.target != "column":
+            return probe.y
+    return material(role, replace(convention, layout=layout, takes="logits"), probe)
+
+
+def displayed_result(part: str, value: Any, convention: Convention, probe: Probe) -> Any:
+    """What stands for a part of the result in a report: as the function returns it."""
+    if not isinstance(value, np.ndarray) or value.ndim != 2:
+        return value
+    turned = part == "dW" and convention.layout in ("CN", "NCT")
+    if convention.layout == "CN" and part != "dW":
+        turned = part == "dX" or value.shape == probe.x.shape
+    return value.T if turned else value
 
 
 def _laid_out(array: Array, layout: str) -> Any:

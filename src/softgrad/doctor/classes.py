@@ -15,7 +15,7 @@ import numpy as np
 from softgrad.doctor import layers
 from softgrad.doctor.frameworks import frameworks, is_autograd, is_module
 from softgrad.doctor.kinds import KINDS, Kind, means_probabilities, named_role
-from softgrad.doctor.subject import Subject, function_subject, parameters_of, text_of
+from softgrad.doctor.subject import Phases, Subject, function_subject, parameters_of, text_of
 
 _FORWARD = ("forward", "__call__", "call", "predict", "loss", "apply", "compute", "calculate")
 _BACKWARD = ("backward", "grad", "gradient", "bprop", "backprop", "backward_pass")
@@ -46,7 +46,12 @@ def subject_of(target: Any, claimed: Kind | None = None) -> Subject:
     made: Any = target() if inspect.isclass(target) else target
     if not callable(made) and forward:
         return _forward_only(made, forward)
-    return function_subject(made, name or getattr(made, "__name__", type(made).__name__), target)
+    subject = function_subject(made, name or getattr(made, "__name__", type(made).__name__), target)
+    if is_module(made):
+        subject.phases = Phases("forward", subject.required or ("x",), base="torch.nn.Module")
+    elif inspect.isclass(target) and _method(target, ("__call__",)):
+        subject.phases = Phases("__call__", subject.required or ("x",))
+    return subject
 
 
 def _method(target: Any, names: tuple[str, ...]) -> str:
@@ -64,6 +69,7 @@ def _forward_only(target: Any, forward: str) -> Subject:
     cls = target if inspect.isclass(target) else type(target)
     subject = function_subject(bound, cls.__name__, bound)
     subject.text, subject.frameworks = text_of(cls), frameworks(cls)
+    subject.phases = Phases(forward, subject.required or ("x",))
     return subject
 
 
@@ -81,7 +87,14 @@ def _apply(target: Any) -> Subject:
         frozenset(),
         text_of(target),
         frameworks(target),
+        phases=_of_autograd(required),
     )
+
+
+def _of_autograd(names: tuple[str, ...] | None) -> Phases:
+    base = "torch.autograd.Function"
+    g = "grad_output"
+    return Phases("forward", names or ("x",), "backward", (g,), g, base)
 
 
 def _inputs_of(target: Any) -> tuple[str, ...] | None:
@@ -117,6 +130,7 @@ def _through_autograd(target: Any, family: str) -> Subject:
         text_of(cls),
         frameworks(target),
         "both" if loss else "vjp",
+        phases=_of_autograd(names) if is_autograd(target) else None,
     )
 
 
@@ -133,11 +147,13 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
     loss = len(names) >= 2
     cotangent = _cotangent_of(last, names)
     given = names if loss else [*names, cotangent]
+    upstream = "" if loss and _takes_target(sample) else cotangent
+    phases = Phases(forward, tuple(names), backward, tuple(last), upstream)
 
     def both(arguments: tuple[Any, ...]) -> tuple[Any, Any, dict[str, Any]]:
         layer = make()
         result = getattr(layer, forward)(*arguments[: len(names)])
-        value = _or_kept(result, layer, ("loss", *_OUTPUTS) if loss else _OUTPUTS)
+        value, phases.output = _or_kept(result, layer, ("loss", *_OUTPUTS) if loss else _OUTPUTS)
         known = dict(zip(given, arguments, strict=False))
         if isinstance(value, np.ndarray):
             value = value.copy()  # backward may write to it
@@ -146,14 +162,15 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
     def run(*arguments: Any) -> Any:
         layer, value, back = both(arguments)
         result = getattr(layer, backward)(*back.values())
-        return value, _or_kept(result, layer, _INPUT_GRADIENTS)
+        gradient, phases.gradient = _or_kept(result, layer, _INPUT_GRADIENTS)
+        return value, gradient
 
     def twice(*arguments: Any) -> Any:
         layer, _, back = both(arguments)
         results = []
         for _ in range(2):
             result = getattr(layer, backward)(*copy.deepcopy(list(back.values())))
-            results.append(copy.deepcopy(_or_kept(result, layer, _INPUT_GRADIENTS)))
+            results.append(copy.deepcopy(_or_kept(result, layer, _INPUT_GRADIENTS)[0]))
         return tuple(results)
 
     cls = target if inspect.isclass(target) else type(target)
@@ -167,14 +184,16 @@ def _two_phases(target: Any, forward: str, backward: str) -> Subject:
         frameworks(cls),
         "both" if loss else "vjp",
         twice,
+        phases,
     )
 
 
-def _or_kept(result: Any, layer: Any, names: tuple[str, ...]) -> Any:
-    """A result, or what a method that returns nothing has left as an attribute."""
+def _or_kept(result: Any, layer: Any, names: tuple[str, ...]) -> tuple[Any, str]:
+    """A result, or what a method that returns nothing has left as an attribute, and which."""
     if result is not None:
-        return result
-    return next((getattr(layer, name) for name in names if hasattr(layer, name)), None)
+        return result, ""
+    name = next((name for name in names if hasattr(layer, name)), "")
+    return getattr(layer, name, None) if name else None, name
 
 
 def _cotangent_of(last: list[str], first: list[str]) -> str:

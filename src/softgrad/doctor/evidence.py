@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from softgrad._typing import Array
-from softgrad.doctor.fitting import Observation, Reading, observe, recalled
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Observation, Reading, observe, recalled
+from softgrad.doctor.request import Request
+from softgrad.doctor.shrinking import smallest
 from softgrad.doctor.subject import Subject
 
 #: Far out, float32 logits are themselves only good to this share.
@@ -20,7 +22,11 @@ CLOSE = 2e-3
 
 @dataclass(frozen=True)
 class Evidence:
-    """A mistake that an input has shown."""
+    """A mistake that an input has shown.
+
+    ``shows`` looks for the same in another input. Where it is left out, that is the same failure of
+    the same part of the result, beside what the fitted formula predicts.
+    """
 
     mistake: int | None
     probe: Probe
@@ -30,17 +36,21 @@ class Evidence:
     confidence: float = 0.97
     note: str = ""
     remark: bool = False  # only wrong if more is asked of the function than it says
+    mask: str = ""  # how a mask is meant, where one was given
+    shows: Callable[[Probe], Evidence | None] | None = None
 
 
 @dataclass
 class Examination:
     """A function, how it is called and what it computes on ordinary inputs."""
 
-    subject: Subject
+    request: Request
     kind: Kind
     reading: Reading
-    time_limit: float
-    ignore_index: int | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return self.request.subject
 
     def see(self, probe: Probe, **options: Any) -> Observation:
         return observe(
@@ -49,12 +59,18 @@ class Examination:
             self.reading.convention,
             probe,
             options,
-            self.time_limit,
+            self.request.time_limit,
+        )
+
+    def recall(self, probe: Probe) -> Observation:
+        """The same, without calling again for what has been asked before."""
+        return recalled(
+            self.subject, self.kind, self.reading.convention, probe, self.request.time_limit
         )
 
     def compare(self, probe: Probe) -> Iterator[tuple[str, Array, Array | Exception]]:
         """Each part of the result at a probe beside what the fitted formula predicts."""
-        seen = recalled(self.subject, self.kind, self.reading.convention, probe, self.time_limit)
+        seen = self.recall(probe)
         for part, fit in self.reading.fits.items():
             if fit is None:
                 continue
@@ -70,6 +86,12 @@ class Examination:
             elif error is not None:
                 yield part, predicted, error
 
+    def smallest(self, evidence: Evidence) -> Evidence:
+        """The same evidence on the smallest input that gives it."""
+        shows = evidence.shows or (lambda probe: same_failure(self, evidence, probe))
+        arrays = ("x", *(n for n in ("g", "teacher") if self.reading.convention.takes_role(n)))
+        return smallest(evidence.probe, evidence, shows, arrays)[1]
+
     @property
     def batch(self) -> bool:
         return not self.reading.convention.single
@@ -77,6 +99,21 @@ class Examination:
     @property
     def takes_logits(self) -> bool:
         return self.reading.convention.takes == "logits"
+
+
+def same_failure(ex: Examination, evidence: Evidence, probe: Probe) -> Evidence | None:
+    """The same part of the result failing in the same way: an error, NaN, or another number."""
+    for part, predicted, actual in ex.compare(probe):
+        if part != evidence.part:
+            continue
+        if not (isinstance(actual, Exception) or differs(predicted, actual)):
+            continue
+        text = isinstance(evidence.actual, Exception)
+        if isinstance(actual, Exception) == text and not_finite(actual) == not_finite(
+            evidence.actual
+        ):
+            return replace(evidence, probe=probe, expected=predicted, actual=actual)
+    return None
 
 
 def differs(predicted: Array, actual: Array, share: float = CLOSE) -> bool:

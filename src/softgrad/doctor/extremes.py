@@ -24,17 +24,21 @@ def extremes(examination: Examination) -> list[Evidence]:
     steady = steady and "bfloat16" not in kind
     if steady and examination.takes_logits:
         found += large_logits(examination)
-    # What is built from -y (1 - p) has no logarithm any more.
+    # A gradient that is built from -y (1 - p) has no logarithm any more.
     # One failure, one name: an overflow or a limit is not seen again as the logarithm of 0.
     same = (11, 12) if examination.kind.binary else (12,)
     if (
         steady
         and not any(e.mistake in same for e in found)
-        and 1 not in examination.reading.mistakes
+        and ("loss" in examination.reading.fits or 1 not in examination.reading.mistakes)
     ):
         found += confident_and_wrong(examination)
     found += labels(examination)
-    found += mask(examination)
+    masked = mask(examination)
+    if not any(e.mistake == 11 for e in found):  # which fails where a masked logit is large as well
+        found += masked
+    else:
+        found += [e for e in masked if e.mistake is not None]
     found += weights(examination)
     found += second_call(examination)
     return found

@@ -8,7 +8,11 @@ from softgrad.doctor import probes, understanding
 from softgrad.doctor.calling import Convention, ExitError, Outcome, OvertimeError
 from softgrad.doctor.formulas import truth_of
 from softgrad.doctor.kinds import Kind
+from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import observe
 from softgrad.doctor.report import Example, Finding
+from softgrad.doctor.request import Request
+from softgrad.doctor.shrinking import smallest
 
 
 def not_in_catalogue(title: str, structure: str, example: Example | None = None) -> Finding:
@@ -16,15 +20,15 @@ def not_in_catalogue(title: str, structure: str, example: Example | None = None)
     return Finding(None, title, "", "", 0.95, example, structure)
 
 
-def failure(kind: Kind, convention: Convention, outcome: Outcome, time_limit: float) -> Finding:
+def failure(request: Request, kind: Kind, convention: Convention, outcome: Outcome) -> Finding:
     """Why no way of calling a function gave anything to compare."""
-    probe = probes.random_binary(4, 0) if kind.binary else probes.random(4, 3, 0)
+    failed = probes.random_binary(4, 0) if kind.binary else probes.random(4, 3, 0)
+    probe = _simplest(request, kind, convention, outcome, failed)
     inputs = understanding.inputs(convention, probe)
-    inputs = {k: np.round(v, 3) if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
     if isinstance(outcome.error, OvertimeError):
         return not_in_catalogue(
             "It does not return",
-            f"A call with a few numbers took longer than {time_limit:g} s and was ended: "
+            f"A call with a few numbers took longer than {request.time_limit:.2g} s and was ended: "
             "look for a loop whose condition never becomes false.",
             Example(inputs, truth_of(kind), "nothing"),
         )
@@ -36,10 +40,11 @@ def failure(kind: Kind, convention: Convention, outcome: Outcome, time_limit: fl
             Example(inputs, truth_of(kind), "nothing"),
         )
     if outcome.error is not None:
+        error = observe(request.subject, kind, convention, probe, None, request.time_limit)
         return not_in_catalogue(
             f"It raises {type(outcome.error).__name__}",
             _hint(outcome.error),
-            Example(inputs, truth_of(kind), outcome.error),
+            Example(inputs, truth_of(kind), error.outcome.error or outcome.error),
         )
     if outcome.value is None:
         return not_in_catalogue(
@@ -62,6 +67,23 @@ def failure(kind: Kind, convention: Convention, outcome: Outcome, time_limit: fl
             outcome.value if not isinstance(outcome.value, tuple) else str(shapes),
         ),
     )
+
+
+def _simplest(
+    request: Request, kind: Kind, convention: Convention, outcome: Outcome, failed: Probe
+) -> Probe:
+    """The smallest input on which it fails in the same way."""
+
+    def fails(probe: Probe) -> bool | None:
+        seen = observe(request.subject, kind, convention, probe, None, request.time_limit)
+        alike = type(seen.outcome.error) is type(outcome.error)
+        return True if alike and not seen.parts else None
+
+    if isinstance(outcome.error, OvertimeError):  # every try costs the whole time: one must do
+        tiny = probes.of(np.zeros(1) if kind.binary else np.zeros((1, 2)), [0])
+        return tiny if fails(tiny) else failed
+    arrays = ("x", *(n for n in ("g", "teacher") if convention.takes_role(n)))
+    return smallest(failed, True, fails, arrays)[0]
 
 
 def _hint(error: Exception) -> str:

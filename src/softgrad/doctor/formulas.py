@@ -11,7 +11,7 @@ The right values come from softgrad itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -118,6 +118,13 @@ class View:
         return _smoothed(np.eye(classes)[index], self.convention)
 
     @property
+    def entropy(self) -> Array:
+        """What a divergence from the target lacks beside a cross-entropy."""
+        if not self.convention.relative:
+            return np.zeros(len(self.y))
+        return np.asarray(-np.where(self.y > 0, self.y * np.log(self.y), 0.0).sum(axis=1))
+
+    @property
     def g(self) -> Array:
         return self.probe.g
 
@@ -152,6 +159,8 @@ class Form:
     evaluate: Callable[[View], Array]
     right: str = ""  # for forms that are right in another sense: what they are
     stages: bool = True  # whether wrong probabilities make sense in it
+    mended: Form | None = None  # the right one, where there are several
+    only_wrong: bool = False  # the same as another form where p is right
 
 
 def _matrix(p: Array) -> Array:
@@ -188,13 +197,32 @@ def _through_wrong(v: View) -> Array:
     return np.asarray(v.p * v.y.sum(axis=axis_, keepdims=True) - v.y)
 
 
+def _rowwise(v: View, u: Array) -> Array:
+    """J u as if each row were normalised by itself, whatever p is."""
+    return np.asarray(v.p * (u - (v.p * u).sum(axis=1, keepdims=True)))
+
+
 def _yes_no(v: View) -> Array:
     """The derivative of a binary cross-entropy by softmax outputs."""
     return np.asarray((v.p - v.y) / (v.p * (1 - v.p)))
 
 
 def _per_class_loss(v: View) -> Array:
-    return np.asarray(-(v.y * np.log(v.p) + (1 - v.y) * np.log1p(-v.p)).sum(axis=1))
+    """-sum y log p + (1 - y) log(1 - p), finite wherever p is neither 0 nor 1 exactly."""
+    rest = np.log1p(-v.p)
+    if v.convention.takes == "logits" and v.stage in ("right", "other axis"):
+        rest = _log_rest(v.z) if v.stage == "right" else _log_rest(v.z.T).T
+    elif v.convention.takes == "logits" and v.stage == "whole batch":
+        rest = _log_rest(v.z.reshape(1, -1)).reshape(v.z.shape)
+    yes, no = np.where(v.y == 0, 0.0, v.y * v.log_p), np.where(v.y == 1, 0.0, (1 - v.y) * rest)
+    return np.asarray(-(yes + no).sum(axis=1))
+
+
+def _log_rest(z: Array) -> Array:
+    """log(1 - p) by rows: the logarithm of the others' share, without taking p from 1."""
+    own = np.eye(z.shape[1], dtype=np.bool_)
+    others = np.where(own, -np.inf, z[:, None, :])
+    return np.asarray(sg.logsumexp(others) - np.asarray(sg.logsumexp(z))[:, None])
 
 
 _ROWS: dict[str, list[Form]] = {
@@ -242,7 +270,7 @@ _JACOBIAN = [
 ]
 _VJP = [
     Form("p (g - sum p g)", (), _vjp),
-    Form("p (g - sum p g), by rows", (), lambda v: v.p * (v.g - (v.p * v.g).sum(1, keepdims=True))),
+    Form("p (g - sum p g), by rows", (), lambda v: _rowwise(v, v.g), only_wrong=True),
     Form("g p (1 - p)", (1,), lambda v: v.g * v.p * (1 - v.p)),
     Form(
         "x (g - sum x g)",
@@ -252,6 +280,7 @@ _VJP = [
     ),
     Form("g x (1 - x)", (1, 2), lambda v: v.g * v.x * (1 - v.x), stages=False),
     Form("J (J g)", (5,), lambda v: v.back(v.back(v.g))),
+    Form("J (J g), by rows", (5,), lambda v: _rowwise(v, _rowwise(v, v.g)), only_wrong=True),
     Form("p (1 - p) J g", (5,), lambda v: v.p * (1 - v.p) * v.back(v.g)),
     Form("inner sum of the batch", (7,), lambda v: v.p * (v.g - (v.p * v.g).sum())),
     Form(
@@ -267,8 +296,8 @@ _LOG_VJP = Form("g - p sum g", (), _log_softmax_vjp, right="log_softmax")
 _LOG_VALUE = Form("log p", (), lambda v: v.log_p, right="log_softmax")
 #: A loss is one number a row; a reduction turns them into one.
 _LOSS = [
-    Form("-log p_y", (), lambda v: -(v.y * v.log_p).sum(axis=1)),
-    Form("-p_y", (16,), lambda v: -(v.y * v.p).sum(axis=1)),
+    Form("-log p_y", (), lambda v: -(v.y * v.log_p).sum(axis=1) - v.entropy),
+    Form("-p_y", (16,), lambda v: -(v.y * v.p).sum(axis=1) - v.entropy),
     Form("binary cross-entropy of p", (17,), _per_class_loss),
     Form("yes", (28,), lambda v: 1 - (v.y * _argmax(v)).sum(axis=1), stages=False),
     Form("(p - y)^2", (), lambda v: ((v.p - v.y) ** 2).sum(axis=1), right="squared error"),
@@ -291,17 +320,26 @@ _LOSS = [
 ]
 _GRAD = [
     Form("p - y", (), lambda v: v.p - v.y),
-    Form("p - y, exact for this p", (), _through_wrong),
+    Form("p - y, exact for this p", (), _through_wrong, only_wrong=True),
+    Form("J 1, by rows", (4,), lambda v: _rowwise(v, np.ones_like(v.p)), only_wrong=True),
     Form("-y (1 - p)", (1,), lambda v: -v.y * (1 - v.p)),
     Form("-y / p p (1 - p) of all", (1,), lambda v: v.p * (1 - v.p)),
     Form("x - y", (2,), lambda v: v.x - v.y, stages=False),
     Form("(p - y) p (1 - p)", (5,), lambda v: (v.p - v.y) * v.p * (1 - v.p)),
     Form("J (p - y)", (5,), lambda v: v.back(v.p - v.y)),
+    Form("J (p - y), by rows", (5,), lambda v: _rowwise(v, v.p - v.y), only_wrong=True),
     Form("(p - y) x (1 - x)", (2, 5), lambda v: (v.p - v.y) * v.x * (1 - v.x), stages=False),
     Form("argmax - y", (28,), lambda v: _argmax(v) - v.y, stages=False),
     Form("J (-y)", (16,), lambda v: v.back(-v.y)),
+    Form("J (-y), by rows", (16,), lambda v: _rowwise(v, -v.y), only_wrong=True),
     Form("-y", (16,), lambda v: -v.y, stages=False),
     Form("gradient of a binary cross-entropy of p", (17,), lambda v: v.back(_yes_no(v))),
+    Form(
+        "gradient of a binary cross-entropy of p, by rows",
+        (17,),
+        lambda v: _rowwise(v, _yes_no(v)),
+        only_wrong=True,
+    ),
     Form("derivative of a binary cross-entropy", (17,), _yes_no, stages=False),
 ]
 _BY_P = Form("-y / p", (), lambda v: -v.y / v.p, right="by the probabilities", stages=False)
@@ -368,13 +406,20 @@ def _mixed(soft: Callable[[View], Array], hard: Callable[[View], Array], power: 
             a = v.probe.alpha if alpha_on_soft else 1 - v.probe.alpha
             return np.asarray(a * v.probe.T ** (power * squared) * soft(v) + (1 - a) * hard(v))
 
-        name = f"{'a' if alpha_on_soft else '1-a'} T^{2 * squared}"
-        return Form(name, () if squared else (23,), evaluate)
+        entropy = " of the entropy" if soft is _soft_entropy else ""
+        name = f"{'a' if alpha_on_soft else '1-a'} T^{2 * squared}{entropy}"
+        mended = None if squared else form(alpha_on_soft, True)
+        return Form(name, () if squared else (23,), evaluate, mended=mended)
 
     return [form(a, s) for s in (True, False) for a in (True, False)]
 
 
-_DISTILLATION = [Form("KL", (), _kl), Form("-sum q log p", (), _soft_entropy)]
+_DISTILLATION = [
+    Form("KL", (), _kl),
+    Form("-sum q log p", (), _soft_entropy),
+    Form("sum q (log q - p)", (16,), lambda v: (v.q * (np.log(v.q) - v.p)).sum(axis=1)),
+    Form("-sum q p", (16,), lambda v: -(v.q * v.p).sum(axis=1)),
+]
 _DISTILLATION_GRAD = [
     Form("p - q", (), lambda v: v.p - v.q),
     Form("(p - q) p (1 - p)", (5,), lambda v: (v.p - v.q) * v.p * (1 - v.p)),
@@ -443,7 +488,7 @@ def _of_layer(form: Form, part: str) -> Form:
             return np.asarray(v.probe.X.T @ g)
         return np.asarray(g.sum(axis=0) if part == "db" else g @ v.probe.W.T)
 
-    return Form(form.name, form.mistakes, evaluate, form.right, form.stages)
+    return replace(form, evaluate=evaluate)
 
 
 def hypotheses(
@@ -460,7 +505,7 @@ def hypotheses(
     shifts = (False, True) if "y" in convention.roles and not kind.binary else (False,)
     for form in forms(kind, part, convention):
         for stage in stages if form.stages else ["right"]:
-            if form.evaluate is _through_wrong and stage == "right":
+            if form.only_wrong and stage == "right":
                 continue
             for shifted in shifts:
                 named = {*form.mistakes, *STAGES[stage], *((24,) if shifted else ())}

@@ -362,7 +362,8 @@ def _judge(
         structure = (
             describe([right], [said]) if np.any(right) else "The right derivative is 0 everywhere."
         )
-        structure = structure.replace("Only for some rows", "Only for some of the derivatives")
+        if structure.startswith("Only for some rows"):
+            structure = _some([c for c, _ in comparisons])
     elif missed and worst is not None and worst.numeric:
         structure = f"The result is {worst.analytic / worst.numeric:.6g} times the right one."
     methods = sorted({s.method for _, _, s, _ in slopes})
@@ -403,6 +404,15 @@ def _entry(
     if not value.shape or index is None:
         return result if not value.shape else np.asarray(result.sum())
     return np.asarray(result[index[: value.ndim]])
+
+
+def _some(comparisons: list[Comparison]) -> str:
+    """Which derivatives are wrong, where others are right."""
+    wrong = [c for c in comparisons if c.wrong]
+    places = [str(list(c.index)) for c in wrong if c.index is not None]
+    shown = ", ".join(places[:6]) + (", …" if len(places) > 6 else "")
+    where = f", at {shown}" if shown else ""
+    return f"Only some of the derivatives are wrong: {len(wrong)} of {len(comparisons)}{where}."
 
 
 def _notes(noise: float, value: Array) -> list[str]:
@@ -456,7 +466,7 @@ def _rich(report: GradientReport) -> RenderableType:
     worst = report.worst
     if worst is not None and worst.difference:
         place = "along a random direction" if worst.index is None else f"at {list(worst.index)}"
-        table.add_row("  largest miss" if report.passed else "  worst", place)
+        table.add_row("  largest miss" if report.reason == "agrees" else "  worst", place)
         table.add_row("    claimed", f"{worst.analytic:.10g}")
         table.add_row("    numeric", f"{worst.numeric:.10g} ± {worst.error:.1g}")
     blocks.append(table)

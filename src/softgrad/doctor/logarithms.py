@@ -61,9 +61,15 @@ def _at_low(ex: Examination, x: list[list[float]], y: list[int]) -> list[Evidenc
             continue
         near = with_teacher(probes.of(np.maximum(x, -50.0), y), ex)
         at_50 = next((e for e in ex.compare(near) if e[0] == part), None)
+        # In a binary cross-entropy log(1 - p) has lost its digits long before p is 0: there a limit
+        # is one only if the loss stays below what it should be.
+        yes_no = 17 in fit.mistakes
         if at_50 and not isinstance(at_50[2], Exception) and differs(at_50[1], at_50[2]):
-            return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
-        return [Evidence(14, probe, part, predicted, actual, note=_floor(actual))]
+            above = bool(np.abs(at_50[2]).max() >= np.abs(at_50[1]).max())
+            if not (yes_no and above):
+                return [Evidence(14, near, part, at_50[1], at_50[2], note=_floor(at_50[2]))]
+        if not yes_no:
+            return [Evidence(14, probe, part, predicted, actual, note=_floor(actual))]
     return []
 
 
@@ -109,5 +115,5 @@ def _confident_log_odds(ex: Examination) -> list[Evidence]:
 
 def _whole(loss: Array) -> bool:
     """Whether a loss stops at a whole number: clipped log-odds do that, eps = 10^-k does not."""
-    top = float(np.max(loss))
+    top = float(np.abs(loss).max())
     return top > 4 and abs(top - round(top)) < 1e-6 * top

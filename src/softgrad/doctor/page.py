@@ -44,7 +44,9 @@ _STYLE = """
   text-align: left; font-weight: 500; color: var(--muted); padding: 2px 20px 2px 0;
   vertical-align: top; white-space: nowrap; font-size: 14px;
 }
-.sg-doctor td { padding: 2px 0; text-align: left; vertical-align: top; }
+.sg-doctor td {
+  padding: 2px 0; text-align: left; vertical-align: top; overflow-wrap: anywhere;
+}
 .sg-doctor tr { background: none; }
 .sg-doctor pre, .sg-doctor .number {
   font: 13.5px/1.5 ui-monospace, SFMono-Regular, Menlo, "DejaVu Sans Mono", monospace;

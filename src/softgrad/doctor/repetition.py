@@ -2,65 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from softgrad.doctor import probes
-from softgrad.doctor.calling import Outcome, call
-from softgrad.doctor.evidence import (
-    Evidence,
-    Examination,
-    differs,
-)
+from softgrad.doctor.calling import call, material
+from softgrad.doctor.evidence import Evidence, Examination, differs
 from softgrad.doctor.probes import Probe
 
 
 def second_call(ex: Examination) -> list[Evidence]:
-    """The same input must give the same result, and must still be there afterwards."""
+    """What a call leaves behind: in the results to come, in its arguments, in the object."""
     probe = ex.reading.observations[0].probe
+    for look in (_another_result, _changed_input, _backward_twice):
+        shows = partial(look, ex)
+        found = shows(probe)
+        if found is not None:
+            return [replace(found, shows=shows)]
+    return []
+
+
+def _another_result(ex: Examination, probe: Probe) -> Evidence | None:
     first, second = ex.see(probe), ex.see(probe)
     part = next(iter(first.parts), "")
-    if part and part in second.parts:
-        a, b = first.parts[part], second.parts[part]
-        if a.shape != b.shape or not np.array_equal(a, b, equal_nan=True):
-            third = ex.see(probe)
-            changing = part in third.parts and not np.array_equal(
-                third.parts[part], b, equal_nan=True
-            )
-            note = "every call gives another result" if changing else "the second call differs"
-            close = a.shape == b.shape and not differs(a, b, 1e-3)
-            random = changing and close
-            if not random or differs(a, b, 1e-9):
-                return [Evidence(None if random else 29, probe, part, a, b, 0.9, note=note)]
-    roles = [m for m in first.outcome.mutated if ex.kind.family != "step"]
-    if roles:
-        before = first.outcome.after[roles[0]]
-        small = probes.of([[1.0, 2.0, 0.0]], [1]) if not ex.kind.binary else probe
-        seen = ex.see(small)
-        shown = small if roles[0] in seen.outcome.mutated else probe
-        after = (seen if shown is small else first).outcome.after.get(roles[0], before)
-        return [
-            Evidence(29, shown, "input", _given(ex, shown, roles[0]), after, note="input changed")
-        ]
-    if ex.subject.again is not None:
-        for shown in (probes.of([[1.0, 2.0, 0.0]], [1]), probe):
-            twice = call(ex.subject.again, ex.reading.convention, shown, None, ex.time_limit)
-            if found := _backward_twice(twice, shown):
-                return found
-    return []
+    if not part or part not in second.parts:
+        return None
+    a, b = first.parts[part], second.parts[part]
+    if a.shape == b.shape and np.array_equal(a, b, equal_nan=True):
+        return None
+    third = ex.see(probe)
+    changing = part in third.parts and not np.array_equal(third.parts[part], b, equal_nan=True)
+    note = "every call gives another result" if changing else "the second call differs"
+    random = changing and a.shape == b.shape and not differs(a, b, 1e-3)
+    if random and not differs(a, b, 1e-9):
+        return None
+    return Evidence(None if random else 29, probe, part, a, b, 0.9, note=note)
 
 
-def _given(ex: Examination, probe: Probe, role: str) -> Any:
-    from softgrad.doctor.calling import _material
+def _changed_input(ex: Examination, probe: Probe) -> Evidence | None:
+    if ex.kind.family == "step":
+        return None  # that is what it is for
+    outcome = ex.see(probe).outcome
+    if not outcome.mutated:
+        return None
+    role = outcome.mutated[0]
+    given: Any = material(role, ex.reading.convention, probe)
+    before = np.asarray(given, dtype=np.float64)
+    return Evidence(29, probe, "input", before, outcome.after[role], note="input changed")
 
-    return np.asarray(_material(role, ex.reading.convention, probe), dtype=np.float64)
 
-
-def _backward_twice(outcome: Outcome, probe: Probe) -> list[Evidence]:
+def _backward_twice(ex: Examination, probe: Probe) -> Evidence | None:
+    if ex.subject.again is None:
+        return None
+    limit = ex.request.time_limit
+    outcome = call(ex.subject.again, ex.reading.convention, probe, None, limit)
     if outcome.error is not None or not isinstance(outcome.value, tuple):
-        return []
+        return None
     a, b = outcome.value[:2]
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and differs(a, b, 1e-9):
-        return [Evidence(29, probe, "backward", a, b, note="a second backward differs")]
-    return []
+        return Evidence(29, probe, "backward", a, b, note="a second backward differs")
+    return None

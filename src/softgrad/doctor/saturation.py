@@ -111,7 +111,7 @@ def _cut_off(ex: Examination, limit: float, above: bool, width: int) -> Evidence
     assert fit is not None
     x = shown.probe.x
     T = shown.probe.T  # x has been multiplied by it
-    for at in (T * limit, float(np.round(T * limit))):
+    for at in (T * limit, float(np.round(T * limit)), T * float(np.floor(limit))):
         cut = replace(shown.probe, x=np.minimum(x, at) if above else np.maximum(x, -at))
         cut = replace(cut, W=cut.x)  # the features are unit vectors
         predicted = fit.predict(cut, ex.reading.convention)

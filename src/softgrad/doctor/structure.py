@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,11 +11,13 @@ from softgrad._typing import Array
 _SAME = 1e-4
 
 
-def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
-    """One or two sentences about the difference, over several inputs."""
+def describe(
+    right: Sequence[Array], actual: Sequence[Array], shapes: Sequence[tuple[int, ...]] = ()
+) -> str:
+    """One or two sentences about the difference, over several inputs of these shapes."""
     for r, a in zip(right, actual, strict=True):
         if r.shape != a.shape:
-            return f"It returns shape {a.shape} where {r.shape} is right."
+            return f"It returns shape {a.shape} where {r.shape} is right{_made_of(right, actual)}."
     if any(not np.all(np.isfinite(a)) for a in actual):
         bad = sum(int(np.sum(~np.isfinite(a))) for a in actual)
         return f"It returns NaN or infinity on ordinary inputs ({bad} numbers)."
@@ -31,12 +33,54 @@ def describe(right: Sequence[Array], actual: Sequence[Array]) -> str:
     ]
     known = [c for c in each if c is not None]
     if len(known) == len(each) and r.size > len(each):
+        if by_shape := _by_shape(known, shapes):
+            return by_shape
         shown = ", ".join(f"{c:.4g}" for c in known[:4])
         return f"A ratio that depends on the input as a whole: {shown}, ... times the right one."
     shift = a - r
     if float(np.ptp(shift)) < _SAME * max(1.0, float(np.abs(shift).max())):
         return f"A constant difference: the result is the right one {shift.mean():+.6g}."
     return _located(right, actual) or _general(r, a)
+
+
+_REDUCTIONS: dict[str, Callable[[Array], Array]] = {
+    "added up over the rows": lambda v: v.sum(axis=0),
+    "added up over the classes": lambda v: v.sum(axis=-1),
+    "added up over all rows and classes": lambda v: v.sum(),
+    "of the first row alone": lambda v: v[0],
+    "of the last row alone": lambda v: v[-1],
+    "transposed": lambda v: v.T,
+    "as one vector": lambda v: v.reshape(-1),
+}
+
+
+def _made_of(right: Sequence[Array], actual: Sequence[Array]) -> str:
+    """What results of another shape are of the right ones; vectors up to a factor."""
+    for words, reduce in _REDUCTIONS.items():
+        if all(
+            r.ndim > 0 and _proportional(reduce(r), np.squeeze(a))
+            for r, a in zip(right, actual, strict=True)
+        ):
+            return f": it has the right numbers {words}"
+    return ""
+
+
+def _proportional(r: Array, a: Array) -> bool:
+    if r.size == 1 or r.shape != a.shape:
+        return r.shape == a.shape and bool(np.isclose(r, a, _SAME, 0.0))
+    return _constant_ratio(r.reshape(-1), a.reshape(-1)) is not None
+
+
+def _by_shape(ratios: Sequence[float], shapes: Sequence[tuple[int, ...]]) -> str:
+    """Where inputs of one shape have one ratio, and those of another shape another."""
+    of_shape: dict[tuple[int, ...], list[float]] = {}
+    for shape, ratio in zip(shapes, ratios, strict=False):
+        of_shape.setdefault(shape, []).append(ratio)
+    several = len(of_shape) > 1 and len(ratios) > len(of_shape)
+    if not several or any(np.ptp(found) > _SAME * abs(found[0]) for found in of_shape.values()):
+        return ""
+    shown = ", ".join(f"{v[0]:.4g} for {' x '.join(map(str, s))}" for s, v in of_shape.items())
+    return f"A ratio that depends on the shape of the input alone: {shown} times the right one."
 
 
 def _constant_ratio(r: Array, a: Array) -> float | None:

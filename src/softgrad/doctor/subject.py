@@ -11,6 +11,37 @@ from softgrad.doctor.frameworks import frameworks, is_module
 
 
 @dataclass
+class Phases:
+    """The methods of a class: what they are called, what they take, and where results are left."""
+
+    forward: str
+    first: tuple[str, ...]
+    backward: str = ""
+    last: tuple[str, ...] = ()
+    cotangent: str = ""  # the parameter of backward that is one
+    base: str = ""
+    output: str = ""  # the attributes that hold the results where nothing is returned
+    gradient: str = ""
+
+
+@dataclass
+class LayerText:
+    """How a layer is written: its two methods, its weights, and where it leaves its gradients."""
+
+    forward: str
+    first: tuple[str, ...]
+    backward: str
+    last: tuple[str, ...]
+    weight: str = "W"
+    bias: str = ""
+    turned: bool = False  # weights of shape (classes, features)
+    column: bool = False  # a bias of two axes
+    output: str = "p"  # what forward returns: p, z or the loss; "" for nothing
+    kept: dict[str, str] = field(default_factory=dict)  # attributes by part: dW, db
+    returned: tuple[str, ...] = ()  # the parts that backward returns
+
+
+@dataclass
 class Subject:
     """A callable with its name, the names of its parameters, and its source where there is one."""
 
@@ -23,6 +54,8 @@ class Subject:
     frameworks: tuple[str, ...] = ("numpy", "list")
     two_phases: str = ""  # "vjp", "both" or "layer" for a class with forward and backward
     again: Callable[..., Any] | None = None  # runs backward twice, for such a class
+    phases: Phases | None = None  # how a class is written, whatever it was taken for
+    layer: LayerText | None = None
     calls: dict[Any, Any] = field(default_factory=dict)  # what it has returned so far
 
     @property

@@ -6,32 +6,38 @@ from typing import Any
 
 import numpy as np
 
-from softgrad.doctor.calling import Convention
-from softgrad.doctor.fitting import Reading
+from softgrad.doctor.calling import Convention, displayed
 from softgrad.doctor.formulas import truth_of
 from softgrad.doctor.kinds import Kind
 from softgrad.doctor.probes import Probe
+from softgrad.doctor.reading import Reading
 
 
 def inputs(convention: Convention, probe: Probe) -> dict[str, Any]:
-    """A probe in words, without what the function does not take."""
+    """A probe as the function takes it, without what it does not take."""
     given: dict[str, Any] = {}
+
+    def add(name: str, role: str) -> None:
+        given[name] = displayed(role, convention, probe)
+
     if convention.takes_role("X"):
-        given = {"X": probe.X, "W": probe.W}
+        add("X", "X")
+        add("W", "W")
         if probe.b is not None and np.any(probe.b):
-            given["b"] = probe.b
+            add("b", "b")
     else:
         names = {"logits": "logits", "probabilities": "p = softmax of"}
-        given[names.get(convention.takes, "log p = log_softmax of")] = probe.x
+        add(names.get(convention.takes, "log p = log_softmax of"), "x")
     if convention.takes_role("teacher"):
-        given["teacher"] = probe.teacher
+        add("teacher", "teacher")
     if convention.takes_role("y") or convention.takes_role("labels"):
-        given["target"] = probe.y
+        add("target", "y")
     if convention.takes_role("g"):
-        given["cotangent"] = probe.g
+        add("cotangent", "g")
     if convention.takes_role("T"):
-        given["temperature"] = probe.T
-    return given
+        add("temperature", "T")
+    words = {"mask": "mask (True takes part)", "w": "weights", "cw": "class weights"}
+    return given | {words[name]: value for name, value in probe.extra.items()}
 
 
 def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
@@ -87,6 +93,8 @@ def understood(name: str, kind: Kind, reading: Reading) -> dict[str, str]:
     if c.smoothing:
         over = {"all": "over all classes", "others": "over the other classes"}[c.smoothed_over]
         result["label smoothing"] = f"{c.smoothing:g}, fixed inside, {over}"
+        if c.relative:
+            result["label smoothing"] += "; the loss is the divergence from that target"
     frameworks = {"numpy": "NumPy", "list": "plain lists", "jax": "JAX"}
     result["framework"] = frameworks.get(c.framework, "PyTorch")
     truth = truth_of(kind)

@@ -33,6 +33,7 @@ from softgrad.estimators.preconditioners import SOLVERS, choose
 from softgrad.estimators.rows import Float, Rows
 
 _BALL = 10.0  # without a penalty: how much larger than the solution the bound looks
+_MIXING = 10.0  # what constant probabilities cost, until it is known
 _EASY = 4e-4  # penalty over curvature at which a path starts
 _STAGE = 10.0
 
@@ -60,6 +61,7 @@ class Objective:
         self._rough = False
         self._product: Float | None = None
         self._no_gradient: Float | None = None
+        self._mixing = _MIXING
 
     # --- value and derivatives ---------------------------------------------------------------
 
@@ -120,10 +122,12 @@ class Objective:
     # --- the certificate ---------------------------------------------------------------------
 
     def residual_gap(self, residual: Float, /) -> float:
+        mixed = self._mixing * self._share(-residual[-1]) if self.fit_intercept else 0.0
         if not self.l2.any():
             size = float(np.linalg.norm(self._at[:-1]))
-            return (_BALL + 1.0) * size * float(np.linalg.norm(residual[:-1]))
-        return 0.5 * float((np.einsum("jk,jk->j", residual[:-1], residual[:-1]) / self.l2).sum())
+            return mixed + (_BALL + 1.0) * size * float(np.linalg.norm(residual[:-1]))
+        squares = np.einsum("jk,jk->j", residual[:-1], residual[:-1])
+        return mixed + 0.5 * float((squares / self.l2).sum())
 
     def certify(self, x: Float, step: Float, /) -> tuple[float, float]:
         rows, S = self.rows, self.total_weight
@@ -139,10 +143,10 @@ class Objective:
         residual += self.l2[:, None] * end[:-1]
         if self.l2.any():
             squares = np.einsum("jk,jk->j", residual, residual)
-            return value, divergence / S + 0.5 * float((squares / self.l2).sum())
+            return value, max(0.0, divergence / S + 0.5 * float((squares / self.l2).sum()))
         size = float(np.linalg.norm(end[:-1]))
         slack = float(np.vdot(residual, end[:-1])) + _BALL * size * float(np.linalg.norm(residual))
-        return value, divergence / S + max(0.0, slack)
+        return value, max(0.0, divergence / S + max(0.0, slack))
 
     def _balance(self, divergence: float, grad: Float, log_q: Float) -> tuple[float, Float]:
         """Mix the dual point with constant probabilities, so that its bias gradient is zero.
@@ -151,12 +155,13 @@ class Objective:
         bound anything. The divergence is convex in alpha.
         """
         S, counts = self.total_weight, self.rows.class_weights
-        excess = grad[-1] if self.n_outputs > 1 else np.array([-grad[-1, 0], grad[-1, 0]])
-        share = min(1.0, max(0.0, float((excess / counts).max())) * (1.0 + 1e-9) + 1e-15)
+        excess = _of_classes(grad[-1])
+        share = min(1.0, self._share(grad[-1] / S) * (1.0 + 1e-9) + 1e-15)
         q = np.maximum(counts / S - (1.0 - share) / share * excess / S, 0.0)
         q /= q.sum()
         entropy = float(q @ np.log(np.maximum(q, 1e-300)))
         constant = S * entropy - float(q @ np.where(q > 0.0, log_q, 0.0))
+        self._mixing = constant / S
         if self._no_gradient is None:  # sum s x (1/K - onehot(y)), of a model without weights
             self._no_gradient = np.zeros_like(grad)
             self.rows.loss_and_grad(np.zeros_like(grad), self._no_gradient, None)
@@ -168,6 +173,11 @@ class Objective:
             (1.0 - share) * divergence + share * constant,
             (1.0 - share) * grad[:-1] + share * toward_q,
         )
+
+    def _share(self, bias_gradient: Float) -> float:
+        """Of constant probabilities, that balances a dual point with this gradient of the bias."""
+        excess = self.total_weight * _of_classes(bias_gradient) / self.rows.class_weights
+        return max(0.0, float(excess.max()))
 
     def unbounded(self) -> bool:
         """All rows on their own side, and nothing holds the weights: larger ones are better."""
@@ -218,3 +228,8 @@ class Objective:
         if not self.fit_intercept:
             return coef, np.zeros(self.n_outputs)
         return coef, x[-1] - coef @ self.rows.mean
+
+
+def _of_classes(bias: Float) -> Float:
+    """A number for each output as one for each class: a binary model has one for its second."""
+    return bias if len(bias) > 1 else np.array([-bias[0], bias[0]])

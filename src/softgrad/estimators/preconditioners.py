@@ -14,16 +14,15 @@ sum_i q_ik and nothing couples the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import linalg
 
 from softgrad._threads import get_num_threads
-from softgrad.estimators.rows import ClassSamples, Float, Kept, Rows
+from softgrad.estimators.rows import ClassSamples, Float, Kept, Rows, Sample
 
 _FULL_PARAMETERS = 150
 _FULL_ROWS = 50_000
@@ -141,14 +140,15 @@ class ClassBlocks:
         # this step, and of some to come.
         if finer and self.n < rows.n_rows and self._cost(2 * self.n) <= _STEPS_TO_COME * spent:
             self.n = min(rows.n_rows, 2 * self.n)
+        self.blocks = []  # the old factors and the new ones at once would be twice the memory
         if rows.n_rows <= _ALL_ROWS:
             samples = _all_rows(rows, at, kept)
         else:
             samples = rows.class_samples(self.n, at, kept, self.rng)
 
         def block(k: int) -> _Block:
-            x, curvature = samples(k)
-            return _Block(x, curvature / rows.total_weight + _TINY / rows.n_rows, l2)
+            share = 1.0 / rows.total_weight
+            return _Block(((x, q * share + _TINY / rows.n_rows) for x, q in samples(k)), l2)
 
         self.blocks = _mapped(block, range(rows.n_outputs), self.in_parallel)
         if rows.n_features <= 64:
@@ -173,12 +173,19 @@ class ClassBlocks:
 class _Block:
     """M_k of some rows, in float32 after scaling to a unit diagonal."""
 
-    def __init__(self, x: npt.NDArray[np.float32], q: Float, l2: Float) -> None:
-        self.curvature = float(q.sum())
-        self.mean: Float = (x.T @ (q / self.curvature).astype(np.float32)).astype(np.float64)
-        weighted = x * np.sqrt(q).astype(np.float32)[:, None]
-        gram = linalg.blas.ssyrk(1.0, weighted.T, lower=0).astype(np.float64)
-        gram -= self.curvature * np.outer(self.mean, self.mean)
+    def __init__(self, samples: Iterable[Sample], l2: Float) -> None:
+        self.curvature = 0.0
+        first = np.zeros(len(l2))
+        sums = np.zeros((len(l2), len(l2)), np.float32, order="F")
+        for x, q in samples:
+            self.curvature += float(q.sum())
+            first += x.T @ q.astype(np.float32)
+            weighted = x * np.sqrt(q).astype(np.float32)[:, None]
+            sums = linalg.blas.ssyrk(1.0, weighted.T, 1.0, sums, lower=0, overwrite_c=1)
+        self.mean: Float = first / self.curvature
+        gram = sums.astype(np.float64)
+        del sums
+        gram = linalg.blas.dger(-self.curvature, self.mean, self.mean, a=gram, overwrite_a=1)
         diagonal = np.maximum(gram.diagonal(), 0.0) + l2
         self.scale = 1.0 / np.sqrt(np.maximum(diagonal, _TINY))
         gram *= self.scale[:, None]
@@ -225,15 +232,23 @@ class Diagonal:
             self._out = np.empty_like(residual)
         z, intercept = self._out, residual[-1]
         moved = np.zeros_like(intercept)
-        strip = max(1, _STRIP // max(1, residual.shape[1]))  # stays in the cache
-        for start in range(0, len(z) - 1, strip):
-            rows = slice(start, min(start + strip, len(z) - 1))
-            part = z[rows]
-            np.multiply(self.mean[rows], intercept, out=part)
+        n_features, n_outputs = self.mean.shape
+        # In strips that stay in the cache, and there without a loop over rows of a few classes.
+        strip = max(1, min(n_features, _STRIP // n_outputs))
+        intercepts = np.tile(intercept, (strip, 1))
+        products = np.empty_like(intercepts)
+        ones = np.ones(max(strip, n_outputs))
+        for start in range(0, n_features, strip):
+            rows = slice(start, min(start + strip, n_features))
+            part, mean = z[rows], self.mean[rows]
+            n = len(part)
+            np.multiply(mean, intercepts[:n], out=part)
             np.subtract(residual[rows], part, out=part)
-            part *= self.inverse[rows]
-            moved += np.einsum("dk,dk->k", self.mean[rows], part)
-            _centred(part)
+            np.multiply(part, self.inverse[rows], out=part)
+            np.multiply(mean, part, out=products[:n])
+            moved += ones[:n] @ products[:n]
+            if n_outputs > 1:
+                part -= (part @ ones[:n_outputs] / n_outputs)[:, None]
         z[-1] = intercept / self.curvature - moved
         _centred(z[-1:])
         return z
@@ -273,7 +288,7 @@ def _all_rows(rows: Rows, at: Float, kept: Kept | None) -> ClassSamples:
         curvatures.append(p if weight is None else p * weight[:, None])
         xs.append(block.astype(np.float32))
     x, curvature = np.concatenate(xs), np.concatenate(curvatures)
-    return lambda k: (x, curvature[:, k])
+    return lambda k: iter(((x, curvature[:, k]),))
 
 
 def _mapped(work: Any, items: range, in_parallel: bool) -> list[Any]:

@@ -16,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from softgrad import _native
+from softgrad.estimators.moments import LARGEST, mean_and_scale, square_norms, summed
 from softgrad.functions.softmax import softmax
 
 Float = npt.NDArray[np.float64]
 Kept = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-# Standardized rows, and for each how much curvature it stands for, of one output.
-ClassSamples = Callable[[int], tuple[npt.NDArray[np.float32], Float]]
+# Of one output, some at a time: standardized rows, and how much curvature each stands for.
+Sample = tuple[npt.NDArray[np.float32], Float]
+ClassSamples = Callable[[int], Iterator[Sample]]
 
 _BLOCK = 4096
-# A deviation this small beside the mean is the rounding of a constant.
-_ROUNDING = 1e-13
+_SAMPLED_AT_A_TIME = 1 << 19  # numbers
 # Probabilities are kept between passes if they are small, or small beside the data.
 _KEPT_BYTES = 32 << 20
 _KEPT_SHARE = 0.05
@@ -55,6 +56,7 @@ class Rows:
     sparse: bool
     mean: Float
     scale: Float
+    size: Float  # about how large the numbers of each feature are
     class_weights: Float  # sum of the weights of each class
     sum_of_rows: Float  # weighted, standardized
     least_weight: float  # of a row that has any
@@ -136,10 +138,9 @@ class Rows:
     @cached_property
     def square_norms(self) -> Float:
         """Of the standardized rows."""
-        norms = np.empty(self.n_rows)
-        for rows, block, _ in self.blocks():
-            np.einsum("ij,ij->i", block, block, out=norms[rows])
-        return norms
+        return np.concatenate(
+            [square_norms(part.X, self.mean, self.scale) for part, _ in self.parts()]
+        )
 
     def bends(self, at: Float, kept: Kept | None) -> Float:
         """1 - |p|^2 of every row: how much it contributes to the Hessian."""
@@ -191,7 +192,7 @@ class Rows:
         """Rows that stand for the curvature s p (1 - p) of each output: here the same for all."""
         x, p, weight = self.sample(n, at, kept, rng)
         curvature = p * (1.0 - p) * weight[:, None]
-        return lambda k: (x, curvature[:, k])
+        return lambda k: iter(((x, curvature[:, k]),))
 
 
 class MemoryRows(Rows):
@@ -216,19 +217,22 @@ class MemoryRows(Rows):
         self.class_weights = np.bincount(target, sample_weight, minlength=n_classes).astype(float)
         if self.sparse:
             self.mean, self.scale = np.zeros(self.n_features), np.ones(self.n_features)
+            self.size = np.zeros(self.n_features)
+            if float(np.abs(X.data).max(initial=0.0)) >= LARGEST:
+                np.maximum.at(self.size, X.indices, np.abs(X.data))
         else:
-            self.mean, self.scale = _moments(X, sample_weight, self.total_weight, centre=centre)
-        self.native = native_rows(self, self.part)
+            self.mean, self.scale = mean_and_scale(
+                X, sample_weight, self.total_weight, centre=centre
+            )
+            self.size = np.abs(self.mean) + self.scale
+        self.native = native_rows(self, self.part, often=True)
 
     @cached_property
     def sum_of_rows(self) -> Float:  # type: ignore[override]
         weight = np.ones(self.n_rows) if self.part.weight is None else self.part.weight
         if self.sparse:
             return np.asarray(self.part.X.T @ weight, dtype=np.float64).ravel()
-        total = np.zeros(self.n_features)
-        for rows, block, _ in self.blocks():
-            total += weight[rows] @ block
-        return total
+        return summed(self.part.X, weight, self.mean) / self.scale
 
     def parts(self) -> Iterator[tuple[Part, _native.LinearRows]]:
         yield self.part, self.native
@@ -249,36 +253,45 @@ class MemoryRows(Rows):
         """
         if kept is None:
             return super().class_samples(n, at, kept, rng)
-        leverage = self.square_norms / max(1, self.n_features) + 0.1
+        leverage = (self.square_norms / max(1, self.n_features) + 0.1).astype(np.float32)
         total = np.zeros(self.n_outputs)
         for rows, curvature in self._curvatures(kept):
-            total += leverage[rows] @ curvature
+            total += curvature @ leverage[rows]
+        share = (n / np.maximum(total, 1e-30))[:, None].astype(np.float32)
         indices: list[list[Labels]] = [[] for _ in total]
         weights: list[list[Float]] = [[] for _ in total]
         for rows, curvature in self._curvatures(kept):
-            chance = curvature * leverage[rows, None]
-            chance /= np.maximum(total, 1e-300)
-            chance += 0.02 / self.n_rows
-            chance = np.minimum(1.0, chance * n)
-            drawn = rng.random(chance.shape) < chance
+            chance = curvature * leverage[rows]
+            chance *= share
+            chance += np.float32(0.02 * n / self.n_rows)
+            np.minimum(chance, np.float32(1.0), out=chance)
+            drawn = rng.random(chance.shape, dtype=np.float32) < chance
             for k in range(self.n_outputs):
-                index = np.flatnonzero(drawn[:, k])
+                index = np.flatnonzero(drawn[k])
                 indices[k].append(index + rows.start)
-                weights[k].append(curvature[index, k] / chance[index, k])
+                weights[k].append(curvature[k, index].astype(np.float64) / chance[k, index])
 
-        def of_output(k: int) -> tuple[npt.NDArray[np.float32], Float]:
-            x, _ = self.take(np.concatenate(indices[k]))
-            return x.astype(np.float32), np.concatenate(weights[k])
+        mean_weight = self.total_weight / self.n_rows
+
+        def of_output(k: int) -> Iterator[Sample]:
+            index, stands_for = np.concatenate(indices[k]), np.concatenate(weights[k]) * mean_weight
+            step = max(64, _SAMPLED_AT_A_TIME // max(1, self.n_features))
+            for start in range(0, len(index), step):
+                some = slice(start, start + step)
+                yield self.take(index[some])[0].astype(np.float32), stands_for[some]
 
         return of_output
 
-    def _curvatures(self, kept: Kept) -> Iterator[tuple[slice, Float]]:
+    def _curvatures(self, kept: Kept) -> Iterator[tuple[slice, Kept]]:
+        """s p (1 - p) over the mean of s, an output a row: in float32, which will do to draw."""
         weight = self.part.weight
+        if weight is not None:
+            weight = weight / (self.total_weight / self.n_rows)
         for rows in _slices(self.n_rows):
-            p = kept[rows].astype(np.float64)
+            p = np.ascontiguousarray(kept[rows].T)
             p *= 1.0 - p
             if weight is not None:
-                p *= weight[rows, None]
+                p *= weight[rows].astype(np.float32)
             yield rows, p
 
     def keeps_probabilities(self) -> bool:
@@ -287,8 +300,8 @@ class MemoryRows(Rows):
         return 4 * self.n_rows * self.n_outputs <= max(_KEPT_BYTES, _KEPT_SHARE * data)
 
 
-def native_rows(rows: Rows, part: Part) -> _native.LinearRows:
-    """The part as the kernels read it."""
+def native_rows(rows: Rows, part: Part, *, often: bool = False) -> _native.LinearRows:
+    """The part as the kernels read it; what is read ``often`` is worth some preparation."""
     X = part.X
     last = part.target, part.weight, rows.n_outputs
     if not rows.sparse:
@@ -298,7 +311,9 @@ def native_rows(rows: Rows, part: Part) -> _native.LinearRows:
             X, None, None, rows.n_features, rows.mean, 1.0 / rows.scale, *last
         )
     indptr = X.indptr.astype(X.indices.dtype, copy=False)
-    return _native.LinearRows(X.data, indptr, X.indices, rows.n_features, None, None, *last)
+    return _native.LinearRows(
+        X.data, indptr, X.indices, rows.n_features, None, None, *last, often=often
+    )
 
 
 def _slices(n_rows: int) -> Iterator[slice]:
@@ -308,26 +323,3 @@ def _slices(n_rows: int) -> Iterator[slice]:
 
 def _of(kept: Kept | None, part: Part) -> Kept | None:
     return None if kept is None else kept[part.rows]
-
-
-def _moments(
-    X: npt.NDArray[Any], sample_weight: Float | None, total_weight: float, *, centre: bool
-) -> tuple[Float, Float]:
-    """Weighted mean and deviation of every feature (about zero, and 0, if not ``centre``).
-
-    Two passes, so that a mean of millions costs no digit of the deviation. A constant feature has
-    the deviation 1.
-    """
-    mean = np.zeros(X.shape[1])
-    if centre:
-        for rows in _slices(X.shape[0]):
-            block = X[rows].astype(np.float64, copy=False)
-            mean += block.sum(axis=0) if sample_weight is None else sample_weight[rows] @ block
-        mean /= total_weight
-    variance = np.zeros(X.shape[1])
-    for rows in _slices(X.shape[0]):
-        square = X[rows] - mean
-        np.square(square, out=square)
-        variance += square.sum(axis=0) if sample_weight is None else sample_weight[rows] @ square
-    scale = np.sqrt(variance / total_weight)
-    return mean, np.where(scale > _ROUNDING * np.abs(mean), scale, 1.0)

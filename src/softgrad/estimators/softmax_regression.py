@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from softgrad.estimators.convergence import explain, relative_gap
+from softgrad.estimators.moments import LARGEST, too_large
 from softgrad.estimators.objective import Objective
 from softgrad.estimators.onnx_export import OnnxMixin
 from softgrad.estimators.partial_fit import PartialFitMixin
@@ -177,8 +178,6 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
             For one class only, for NaN and infinities, for options out of range.
         """
         started = time.perf_counter()
-        objective = self._objective(X, y, sample_weight)
-        start = self._start(objective)
 
         def report(iterate: Iterate) -> None:
             gap = iterate.gap / abs(iterate.value) if iterate.value else iterate.gap
@@ -206,9 +205,10 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
                 )
 
         with blas_on_one_thread():  # the same bits with any number of threads
+            objective = self._objective(X, y, sample_weight)
             solution = minimize_newton(
                 objective,
-                start,
+                self._start(objective),
                 tol=float(self.tol),
                 max_iter=int(self.max_iter),
                 callback=report if self.verbose or self.callback is not None else None,
@@ -239,9 +239,10 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
         if y is None and _are_batches(X):
             return self._streamed_objective(X, sample_weight)
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=_DTYPES, order="C")
-        check_classification_targets(y)
-        self.classes_, target = np.unique(y, return_inverse=True)
+        self.classes_, target = _classes_and_positions(y)
         n_classes = len(self.classes_)
+        if y.dtype.kind not in "iu" or 4 * n_classes > len(y):  # looks at every label once more
+            check_classification_targets(y)
         _check_classes(self.classes_)
         if sample_weight is not None or self.class_weight is not None:
             sample_weight = _check_sample_weight(
@@ -288,8 +289,17 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
         without = rows.class_weights == 0.0
         if without.any():
             raise ValueError(
-                f"SoftmaxRegression: all rows of class {self.classes_[without][0]!r} have the"
+                f"SoftmaxRegression: all rows of class {_shown(self.classes_[without][0])} have the"
                 " weight 0. Leave these rows out, or give them a weight."
+            )
+        large = too_large(rows.size)
+        if large is not None:
+            names = getattr(self, "feature_names_in_", None)
+            which = f"feature {large}" if names is None else f"feature {str(names[large])!r}"
+            raise ValueError(
+                f"SoftmaxRegression: {which} has values beyond {LARGEST:.0e}, whose squares are out"
+                " of float64's range. Do they stand for missing values? Replace them, or divide the"
+                " feature by its size."
             )
         return Objective(
             rows,
@@ -373,12 +383,32 @@ def _are_batches(X: Any) -> bool:
     )
 
 
+def _classes_and_positions(y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """``np.unique`` with the inverse; for whole numbers close together by a table, not by sorting.
+
+    Sorting half a million labels takes as long as a pass of the solver over all their features.
+    """
+    if y.dtype.kind in "iu":
+        low, high = int(y.min()), int(y.max())
+        if abs(low) < 1 << 62 and high - low < len(y):
+            place = y.astype(np.int64) - low
+            present = np.zeros(high - low + 1, bool)
+            present[place] = True
+            classes = (np.flatnonzero(present) + low).astype(y.dtype)
+            return classes, (np.cumsum(present) - 1)[place]
+    return np.unique(y, return_inverse=True)
+
+
 def _check_classes(classes: npt.NDArray[Any]) -> None:
     if len(classes) < 2:
         raise ValueError(
             f"SoftmaxRegression needs at least 2 classes, but y holds only one class:"
-            f" {classes[0]!r}. Check that y is the label column and was not filtered."
+            f" {_shown(classes[0])}. Check that y is the label column and was not filtered."
         )
+
+
+def _shown(label: Any) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def _is_a(kind: type, value: object) -> bool:

@@ -11,12 +11,11 @@ from sklearn.utils import compute_class_weight
 
 from softgrad import _native
 from softgrad.data.batches import Batches, Summary, blocks, scan
+from softgrad.estimators.moments import unless_constant
 from softgrad.estimators.rows import Float, Kept, Part, Rows, native_rows
 
 _PART_BYTES = 2 << 20
 _PART_ROWS = (1024, 65_536)
-# A deviation this small beside the mean is the rounding of a constant.
-_ROUNDING = 1e-13
 
 
 class StreamedRows(Rows):
@@ -44,8 +43,10 @@ class StreamedRows(Rows):
             self.mean, self.scale = np.zeros(self.n_features), np.ones(self.n_features)
         else:
             self.mean = found.mean if centre else np.zeros(self.n_features)
-            scale = np.sqrt(found.variance + (found.mean - self.mean) ** 2)
-            self.scale = np.where(scale > _ROUNDING * np.abs(self.mean), scale, 1.0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                scale = np.sqrt(found.variance + (found.mean - self.mean) ** 2)
+            self.scale = unless_constant(scale, self.mean)
+        self.size = np.abs(found.mean) + np.sqrt(found.variance)
         least, most = _PART_ROWS
         self.part_rows = int(np.clip(_PART_BYTES // (8 * max(1, self.n_features)), least, most))
         self._draws = 0

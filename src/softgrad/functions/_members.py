@@ -1,7 +1,7 @@
 """The members of every loss that is a sum over rows: written once, here.
 
 A loss states its options in the signature of its call, and how they make a problem of its
-arguments (`prepare`). A problem is validated, knows its rows, and has the formulas: the loss and
+arguments (`_prepare`). A problem is validated, knows its rows, and has the formulas: the loss and
 its gradient (`run`), the Hessian and its products, the gradient by the target.
 """
 
@@ -63,10 +63,10 @@ class RowsLoss(Loss):
             setattr(cls, name, _member_of(cls, name, keywords))
 
     @abstractmethod
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> LossProblem:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> LossProblem:
         """Validate the arguments, with all options of the call."""
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         """The result without Python's checks, or NotImplemented where it needs them.
@@ -77,7 +77,7 @@ class RowsLoss(Loss):
         return NotImplemented
 
     def _problem(self, x: ArrayLike, target: ArrayLike, options: Any) -> LossProblem:
-        return self.prepare(x, target, **self._complete(options))
+        return self._prepare(x, target, **self._complete(options))
 
     def _complete(self, options: Any) -> Mapping[str, Any]:
         if not options:
@@ -95,10 +95,10 @@ class RowsLoss(Loss):
     ) -> Any:
         """Loss, gradient or both, in the caller's form."""
         complete = self._complete(options)
-        result = self.attempt(mode, out, x, target, complete)
+        result = self._attempt(mode, out, x, target, complete)
         if result is not NotImplemented:
             return result
-        return evaluate(self.prepare(x, target, **complete), mode, out)
+        return evaluate(self._prepare(x, target, **complete), mode, out)
 
     def _value(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Value:
         """What the call returns."""

@@ -104,6 +104,67 @@ class Rows(NamedTuple):
         result: Array = _native.softmax_product(self.logits, g, self.axis, self.temperature, buffer)
         return result
 
+    def centered(self, p: Array, g: Array, faint: BoolArray | None = None) -> Array:
+        """(g - sum p g) / T of every row, from its probabilities; ``faint`` as `_faint` says."""
+        result: Array = _native.center(p, g, self.axis, self.scale, None)
+        self._refine(result, self._faint(p) if faint is None else faint, g)
+        return result
+
+    def bent(self, p: Array, g: Array, v: Array) -> Array:
+        """p (u - sum p u) / T^2 with u = (g - sum p g) (v - sum p v), from its probabilities."""
+        faint = self._faint(p)
+        u = self.centered(p, g, faint)
+        u *= self.centered(p, v, faint)
+        result: Array = _native.softmax_vjp(p, u, self.axis, 1.0, None)
+        if faint.any():
+            x, factor = (np.moveaxis(a, self.axis, -1)[faint] for a in (self.logits, u))
+            exact = _native.softmax_product(x, factor, 1, self.temperature, None)
+            times(exact, self.temperature)
+            np.moveaxis(result, self.axis, -1)[faint] = exact
+        return result
+
+    def without(self, p: Array) -> Array:
+        """1 - p with the class axis last: `complement`, from the logits where p lacks digits."""
+        last = np.moveaxis(p, self.axis, -1)
+        result = complement(last)
+        faint = self._faint(p)
+        if faint.any():
+            leads = last[faint] == 1
+            exact = self._beside_leader(faint, leads.astype(p.dtype))
+            times(exact, self.temperature)
+            result[faint] = np.where(leads, exact, result[faint])
+        return result
+
+    def _faint(self, p: Array) -> BoolArray:
+        """Rows of one certain class whose others are so improbable that rounding takes digits.
+
+        A probability below the smallest normal number is off by half of the smallest number of
+        all, and a sum of C of them by C times as much.
+        """
+        last = np.moveaxis(p, self.axis, -1)
+        certain = np.asarray(np.max(last, axis=-1, initial=0) == 1)
+        if certain.any():
+            others = np.where(last[certain] == 1, 0, last[certain]).sum(axis=-1)
+            certain[certain] = others < self.classes * np.finfo(p.dtype).tiny
+        return certain
+
+    def _beside_leader(self, rows: BoolArray, g: Array) -> Array:
+        """(g - sum p g) / T at the class of probability 1, from the logits; a number a row."""
+        x = np.ascontiguousarray(np.moveaxis(self.logits, self.axis, -1)[rows])
+        product = _native.softmax_product(x, g, 1, self.temperature, None)
+        return np.take_along_axis(product, np.argmax(x, axis=-1)[:, None], axis=-1)
+
+    def _refine(self, centered: Array, rows: BoolArray, g: Array) -> None:
+        """Replace what is beside the certain class of `_faint` rows by that from the logits."""
+        if not rows.any():
+            return
+        chosen = np.ascontiguousarray(np.moveaxis(g, self.axis, -1)[rows])
+        x = np.moveaxis(self.logits, self.axis, -1)[rows]
+        own = np.take_along_axis(chosen, np.argmax(x, axis=-1)[:, None], axis=-1)
+        exact = self._beside_leader(rows, chosen)
+        last = np.moveaxis(centered, self.axis, -1)
+        last[rows] = np.where(chosen == own, exact, last[rows])
+
     def jacobian(self) -> Array:
         """(diag(p) - p p^T) / T of every row, in shape (..., C, C); 0 where masked."""
         x = np.moveaxis(self.logits, self.axis, -1)

@@ -117,14 +117,14 @@ class BinaryCrossEntropy(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         pos_weight = options.pop("pos_weight")
         entries = _entries.of_values(
             _entries.BINARY, x, target, binary=True, name="log-odds", **options
         )
         return _weighing_yes(entries, pos_weight)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         return _entries.attempt(_entries.BINARY, mode, out, x, target, options, range_of="binary")
@@ -211,7 +211,7 @@ class BinaryCrossEntropyProbabilities(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         pos_weight = options.pop("pos_weight")
         entries = _entries.of_values(
             _entries.BINARY_PROBABILITY, x, target, binary=True, name="probabilities", **options
@@ -219,7 +219,7 @@ class BinaryCrossEntropyProbabilities(RowsLoss):
         _entries.require_probabilities(entries, 1.0)
         return _weighing_yes(entries, pos_weight)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         if _native.within(x, 0.0, 1.0, True) is not True:
@@ -312,7 +312,7 @@ class SigmoidFocal(RowsLoss):
             alpha=alpha,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         gamma, yes, no = _focusing(options)
         entries = _entries.of_values(
             _entries.BINARY_FOCAL,
@@ -325,7 +325,7 @@ class SigmoidFocal(RowsLoss):
         )
         return entries._replace(positive=yes, negative=no)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         options = dict(options)

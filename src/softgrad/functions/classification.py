@@ -113,11 +113,11 @@ class NegativeLogLikelihood(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         problem = prepare_loss(x, target, **options)
         return _entries.of_classes(problem, _entries.LOG_PROBABILITY)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         return _entries.attempt(
@@ -202,13 +202,13 @@ class CategoricalCrossEntropy(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         problem = prepare_loss(x, target, **options)
         entries = _entries.of_classes(problem, _entries.PROBABILITY)
         _entries.require_probabilities(entries, _most(entries.rows.dtype))
         return entries
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         if type(x) is not np.ndarray or x.dtype.char not in "fd":
@@ -360,7 +360,7 @@ class MulticlassHinge(RowsLoss):
             margin=margin,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> HingeProblem:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> HingeProblem:
         margin = _checks.not_negative(options.pop("margin"), "margin")
         problem = prepare_loss(x, target, **options)
         if not problem.indexed:
@@ -370,7 +370,7 @@ class MulticlassHinge(RowsLoss):
             )
         return HingeProblem(problem, margin)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         options = dict(options)

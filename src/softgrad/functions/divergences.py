@@ -103,7 +103,7 @@ class KLDivergence(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         problem = prepare_loss(x, target, **options)
         if problem.indexed:
             raise TargetError(
@@ -112,7 +112,7 @@ class KLDivergence(RowsLoss):
             )
         return _entries.of_classes(problem, _entries.DIVERGENCE)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         if getattr(target, "dtype", None) != getattr(x, "dtype", None):
@@ -331,7 +331,7 @@ class Distillation(RowsLoss):
             teacher=teacher,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> DistillationProblem:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> DistillationProblem:
         teacher = options.pop("teacher")
         if teacher not in ("logits", "probabilities"):
             raise OptionError(f"teacher={teacher!r}; accepted are 'logits' and 'probabilities'.")

@@ -286,11 +286,11 @@ class Focal(RowsLoss):
             gamma=gamma,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> FocalProblem:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> FocalProblem:
         gamma = _checks.not_negative(options.pop("gamma"), "gamma")
         return FocalProblem(prepare_loss(x, target, **options), gamma)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         options = dict(options)

@@ -133,10 +133,10 @@ class CrossEntropy(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Problem:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Problem:
         return prepare_loss(x, target, **options)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         ignored, reduction = options["ignore_index"], options["reduction"]

@@ -98,10 +98,10 @@ class SquaredError(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.SQUARED, x, target, **options)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         return _entries.attempt(_entries.SQUARED, mode, out, x, target, options)
@@ -169,10 +169,10 @@ class HalfSquaredError(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.HALF_SQUARED, x, target, **options)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         return _entries.attempt(_entries.HALF_SQUARED, mode, out, x, target, options)
@@ -242,10 +242,10 @@ class AbsoluteError(RowsLoss):
             where=where,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         return _entries.of_values(_entries.ABSOLUTE, x, target, **options)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         return _entries.attempt(_entries.ABSOLUTE, mode, out, x, target, options)
@@ -319,11 +319,11 @@ class Huber(RowsLoss):
             delta=delta,
         )
 
-    def prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
+    def _prepare(self, x: ArrayLike, target: ArrayLike, **options: Any) -> Entries:
         delta = _checks.positive(options.pop("delta"), "delta")
         return _entries.of_values(_entries.HUBER, x, target, parameter=delta, **options)
 
-    def attempt(
+    def _attempt(
         self, mode: int, out: Array | None, x: Any, target: Any, options: Mapping[str, Any]
     ) -> Any:
         options = dict(options)

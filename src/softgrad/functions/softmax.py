@@ -18,7 +18,7 @@ import numpy as np
 from softgrad import _checks, _native
 from softgrad._protocol import Differentiable, deliver
 from softgrad._typing import Array, ArrayLike, Axis
-from softgrad.functions._rows import Rows, complement, diagonal, power_of_two, prepare, times
+from softgrad.functions._rows import Rows, diagonal, power_of_two, prepare, times
 
 
 @final
@@ -203,10 +203,7 @@ class Softmax(Differentiable):
         """
         rows = prepare(x, axis, temperature, where)
         p = rows.probabilities(value)
-        centered = _native.center(p, rows.like(g, "g"), rows.axis, rows.scale, None)
-        tangent = _native.center(p, rows.like(v, "v"), rows.axis, rows.scale, None)
-        centered *= tangent
-        return rows.deliver(_native.softmax_vjp(p, centered, rows.axis, 1.0, None), out)
+        return rows.deliver(rows.bent(p, rows.like(g, "g"), rows.like(v, "v")), out)
 
 
 @final
@@ -341,7 +338,9 @@ class LogSoftmax(Differentiable):
         array([ 0.5, -0.5])
         """
         _check_value(value, x)
-        return _product(_native.center, x, v, "v", None, axis, temperature, where, out)
+        rows = prepare(x, axis, temperature, where)
+        change = rows.centered(rows.probabilities(), rows.like(v, "v"))
+        return rows.deliver(change, out)
 
     def jacobian(
         self,
@@ -369,9 +368,10 @@ class LogSoftmax(Differentiable):
         """
         _check_value(value, x)
         rows = prepare(x, axis, temperature, where)
-        p = np.moveaxis(rows.probabilities(), rows.axis, -1)
+        probabilities = rows.probabilities()
+        p = np.moveaxis(probabilities, rows.axis, -1)
         jacobian = np.repeat(0 - p[..., None, :], rows.classes, axis=-2)
-        diagonal(jacobian)[...] = complement(p)
+        diagonal(jacobian)[...] = rows.without(probabilities)
         if rows.mask is not None:
             masked = ~np.moveaxis(rows.mask, rows.axis, -1)
             np.copyto(jacobian, p.dtype.type(0), where=masked[..., :, None] | masked[..., None, :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,12 @@ _LOSS_ALONE = f"every layer's output is finite, the loss of it is not. {_SMALLER
 
 def diagnose(net: Sequential, X: Any, rng: np.random.Generator | None) -> str:
     """Name the first layer whose output is not finite on this batch of training, and why."""
-    return _cause(net, net.rows(X), 0, "batch", training=True, rng=rng) or _LOSS_ALONE
+    return _cause(net, X, 0, "batch", training=True, rng=rng) or _LOSS_ALONE
 
 
 def diagnose_validation(net: Sequential, X: Any) -> str:
     """The same of validation rows, which the network sees as a fixed function."""
-    X = net.rows(X)
+    X = X.tocsr() if hasattr(X, "tocsr") else np.asarray(X)
     for start in range(0, X.shape[0], _ROWS_AT_ONCE):
         part = X[start : start + _ROWS_AT_ONCE]
         cause = _cause(net, part, start, "validation data", training=False, rng=None)
@@ -36,7 +37,7 @@ def diagnose_validation(net: Sequential, X: Any) -> str:
 
 def _cause(
     net: Sequential,
-    X: Any,
+    given: Any,
     first: int,
     what: str,
     *,
@@ -44,12 +45,19 @@ def _cause(
     rng: np.random.Generator | None,
 ) -> str | None:
     """Where the first number that is not finite comes from; ``first`` is the number of row 0."""
+    with np.errstate(over="ignore"):
+        X = net.rows(given)
     bad = _first_bad(X if isinstance(X, np.ndarray) else X.toarray())
     if bad is not None:
-        return (
-            f"row {first + bad[0]} of the {what} holds {bad[1]} in feature {bad[2]}. Remove or "
-            "impute such rows before training."
-        )
+        row, number, feature = bad
+        number_given = float(given[row, feature])
+        where = f"row {first + row} of the {what} holds {number_given:.3g} in feature {feature}"
+        if math.isfinite(number_given):
+            return (
+                f"{where}, which is {number} in the network's {net.dtype}. Scale the features, or "
+                "train the network in float64."
+            )
+        return f"{where}. Remove or impute such rows before training."
     layers = net.trunk
     passes = net.passes(Workspace(net.dtype), layers, training=training, rng=rng)
     for call in passes:

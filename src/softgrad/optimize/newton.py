@@ -4,9 +4,10 @@ A step d minimizes the quadratic model g.d + d.Hd/2 until the residual, in the n
 preconditioner, has fallen by min(1/4, sqrt(|g| / |g_0|)) (superlinear: Eisenstat and Walker, SIAM
 J. Sci. Comput. 17, 1996). Two things keep it from crawling where the model is useless:
 
-- If already an early step fails, the function is solved along a path: first as an easier function
-  (a stronger penalty), loosely, then by decades as itself.
-- Later a step that fails is shortened, and a preconditioner that lets conjugate gradients take long
+- If of an early step next to nothing can be taken, the function is solved along a path: first as an
+  easier function (a stronger penalty), loosely, then by decades as itself. (Steps that crawl are
+  hundredths of Newton's; from a third of it on the path costs more than it saves.)
+- Else a step that fails is shortened, and a preconditioner that lets conjugate gradients take long
   is asked to become finer, whatever the steps' lengths: the last ones need it most.
 
 No decision depends on time or on the number of threads; sums are BLAS's, so for the same bits with
@@ -31,8 +32,10 @@ _NOTHING = 1e-17  # relative decrease below which there is nothing left to gain
 _NEARLY_NOTHING = 1e-12  # the same, where only the proof is still missing
 _MOST_PRODUCTS = 300  # in one step
 _MOST_AT_FIRST = 50  # in an early step, while it is open whether the path has to be taken
+_FINEST = 1e-6  # residual, relative, beyond which products in single precision do not help
 _SLOW = 25  # products in one step from which a better preconditioner is asked for
-_EARLY = 1e-2  # relative decrease at which a failed step starts the path
+_EARLY = 1e-2  # relative decrease promised by a step that may start the path
+_SHORT = 0.1  # length to which such a step has to be cut for that
 _LOOSE = 1e-2  # relative decrease at which a stage of the path is left
 _NEAR = 2.0  # times the tolerance: where a certificate is worth its pass over the data
 
@@ -234,21 +237,16 @@ class _Search:
                     if fruitless >= 3:
                         return self._at_the_end(step, tol, loose)
                 smallest_gap = min(smallest_gap, gap)
-            if loose and decrease < tol * abs(self.value):
-                self.x = self.x + step.direction  # where the next stage begins
-                return Status.CONVERGED
             # --- the full step, or what can be had instead ---
             trial = self._try(self.x + step.direction)
-            failed = not self._decreased(trial[0], step.slope)
-            if failed and may_leave and decrease > _EARLY * abs(self.value):
-                if len(function.path()) > 1:
-                    return None
-                may_leave = False
+            early = may_leave and decrease > _EARLY * abs(self.value)
             length = 1.0
             for _ in range(60):
                 if self._decreased(trial[0], length * step.slope):
                     break
                 length = _shorter(length, trial[0] - self.value, step.slope)
+                if early and length < _SHORT and len(function.path()) > 1:
+                    return None
                 trial = self._try(self.x + length * step.direction)
             else:
                 return self._at_the_end(step, tol, loose)
@@ -258,6 +256,8 @@ class _Search:
             self._report()
             if function.unbounded():
                 return Status.SEPARABLE
+            if loose and decrease < tol * abs(self.value):
+                return Status.CONVERGED  # and here the next stage begins
             used = self.products - products
             self.products_since_build += used
             if used > _SLOW:
@@ -307,7 +307,7 @@ class _Search:
             before, norm2 = norm2, _dot(residual, z)
             if norm2 <= forcing**2 * first:
                 near = -_dot(self.grad, d) / 2 <= _NEAR * tol * abs(self.value)
-                if not near or norm2 <= 1e-6 * first:
+                if not near or norm2 <= _FINEST**2 * first:
                     break
                 if function.residual_gap(residual) <= 0.3 * tol * abs(self.value):
                     break

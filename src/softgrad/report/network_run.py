@@ -45,6 +45,11 @@ class NetworkRun:
         return self.model.status_ in (Status.FINISHED, Status.EARLY)
 
     @property
+    def diverged(self) -> bool:
+        """Whether the loss became nan or infinite."""
+        return self.model.status_ is Status.NOT_FINITE
+
+    @property
     def status(self) -> str:
         """Why the training ended and which weights were kept, in one sentence or two."""
         model = self.model
@@ -62,7 +67,7 @@ class NetworkRun:
             Status.STOPPED: f"Interrupted after {epochs}",
             Status.NOT_FINITE: f"Stopped after {epochs}",
         }[model.status_]
-        if model.status_ is Status.NOT_FINITE:
+        if self.diverged:
             return f"{reason}. {model.message_} Kept: the last good weights."
         return f"{reason}; {kept}"
 

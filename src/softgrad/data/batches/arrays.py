@@ -222,8 +222,21 @@ def as_batches(batches: Any, *, name: str = "the batches") -> Batches:
     return IterableBatches(batches, name)
 
 
+def is_mappable(path: Path) -> bool:
+    """Whether an NPZ file is stored as it is, not compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
 def npz_batches(
-    path: str | Path, target: str | None = None, *, batch_rows: int | None = None
+    path: str | Path,
+    target: str | None = None,
+    *,
+    labelled: bool = True,
+    batch_rows: int | None = None,
 ) -> NpzBatches:
     """An NPZ file of features and labels, memory-mapped: only the pages in use are in memory.
 
@@ -233,6 +246,8 @@ def npz_batches(
         Written by ``numpy.savez`` (not ``savez_compressed``: what is compressed cannot be mapped).
     target : str or None
         The array of labels; by default the one called y, target, labels or label.
+    labelled : bool
+        False: every label is 0, whatever the file has.
     batch_rows : int or None
         Rows of a batch; by default 8 MiB of them.
 
@@ -261,9 +276,11 @@ def npz_batches(
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-            label = label_key(keys, target, True, name)
-            features = feature_key(keys, label, name)
-            X, y = (_mapped(archive, path, f"{key}.npy") for key in (features, label))
+            label = label_key(keys, target, labelled, name)
+            X = _mapped(archive, path, f"{feature_key(keys, label, name)}.npy")
+            y: npt.NDArray[Any] = np.broadcast_to(np.int64(0), X.shape[:1])
+            if labelled:
+                y = _mapped(archive, path, f"{label}.npy")
     except DataError:
         raise
     except FileNotFoundError:
@@ -274,8 +291,9 @@ def npz_batches(
         ) from None
     image_shape = image_shape_of(X.shape)
     X = X.reshape(len(X), -1) if X.ndim > 2 else X
-    assert label is not None
-    return NpzBatches(X, y, batch_rows=batch_rows, name=name, target=label, image_shape=image_shape)
+    return NpzBatches(
+        X, y, batch_rows=batch_rows, name=name, target=label or "label", image_shape=image_shape
+    )
 
 
 def _mapped(archive: zipfile.ZipFile, path: Path, member: str) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softgrad.data.batches.cache import BatchCache
 from softgrad.data.batches.convert import as_weights
 from softgrad.data.batches.protocol import Batch
 from softgrad.data.dataset import DataError
@@ -175,7 +176,9 @@ class CsvBatches:
     """A CSV file: one column of classes, the others numbers; with or without a line of names.
 
     Separator, header and the names of columns are understood as by the command line. The first
-    iteration reads the column of classes once more, to see whether all of it is integers.
+    iteration reads the column of classes once more, to see whether all of it is integers. What it
+    has parsed is kept as plain numbers in a temporary file for the next ones, where the disk has
+    room for it.
 
     Parameters
     ----------
@@ -186,6 +189,8 @@ class CsvBatches:
         As for :class:`ParquetBatches`.
     read_bytes : int
         How much of the file is read at a time. No result depends on it.
+    cache : bool
+        False: parse the file again at every iteration.
 
     Raises
     ------
@@ -208,6 +213,7 @@ class CsvBatches:
         drop: Sequence[str] = (),
         weight: str | None = None,
         read_bytes: int = _READ_BYTES,
+        cache: bool = True,
     ) -> None:
         self.path = Path(path)
         self.name = self.path.name
@@ -226,22 +232,52 @@ class CsvBatches:
         self.n_features = len(layout.features)
         self.n_rows: int | None = None
         self._classes: dict[str, Any] | None = None
+        self._cache = BatchCache() if cache else None
+        self._cached: tuple[int, int] | None = None  # the file as it was
 
     def __iter__(self) -> Iterator[Batch]:
         if self._classes is None:
             self._classes = self._read_classes()
+        labels = np.array(list(self._classes.values()))
+        if self._cache is not None and self._cache.complete and self._cached == self._stamp():
+            for kept in self._cache:
+                yield Batch(kept.X, labels[kept.codes], kept.weight)
+            return
+        for batch, codes in self._parsed():
+            yield Batch(batch.X, labels[codes], batch.sample_weight)
+
+    def _parsed(self) -> Iterator[tuple[Batch, npt.NDArray[np.int64]]]:
+        """The file itself; what was read goes into the cache."""
+        assert self._classes is not None
+        assert self.n_rows is not None
+        position = {text: code for code, text in enumerate(self._classes)}
+        # Two passes at once must not write into one file: each begins with one of its own.
+        cache, stamp = BatchCache() if self._cache is not None else None, self._stamp()
+        if cache is not None:
+            cache.begin(self.n_rows, self.n_features, weighted=self.weight is not None)
         numbers = [*self._features, *([self.weight] if self.weight else [])]
         first_row = 0
         for part in self._parts(numbers):
             X = _matrix(part, self._features, np.float64, self.name, first_row)
             encoded = self._trimmed(part).dictionary_encode()
-            values = np.array([self._classes[text] for text in encoded.dictionary.to_pylist()])
+            of_text = [position[text] for text in encoded.dictionary.to_pylist()]
+            codes = np.array(of_text, np.int64)[encoded.indices.to_numpy()]
             weights = None
             if self.weight is not None:
                 column = _numbers(part, self.weight, self.name, first_row)
                 weights = as_weights(column, self.name, part.num_rows, first_row)
-            yield Batch(X, values[encoded.indices.to_numpy()], weights)
+            if cache is not None:
+                cache.add(X, codes, weights)
+            yield Batch(X, codes, weights), codes
             first_row += part.num_rows
+        if cache is not None:
+            cache.end()
+            self._cache, self._cached = cache, stamp
+
+    def _stamp(self) -> tuple[int, int]:
+        """Changes when the file does."""
+        found = self.path.stat()
+        return found.st_mtime_ns, found.st_size
 
     def _read_classes(self) -> dict[str, Any]:
         """The label that every text of the target stands for."""

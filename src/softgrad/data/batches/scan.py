@@ -79,7 +79,8 @@ def scan(batches: Any) -> Summary:
         if moments is None:
             moments = _Moments(batch.X.shape[1])
             dtype, is_sparse = batch.X.dtype, sparse
-        moments.add(batch.X, weight)
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of huge numbers
+            moments.add(batch.X, weight)
         values, position = np.unique(batch.y, return_inverse=True)
         added = zip(
             values.tolist(),
