@@ -83,6 +83,12 @@ def print_eighths() -> None:
         size = f"2^{float(mpmath.log(error, 2)):.1f}" if error else "0"
         print("   ", high.hex(), float(power - high).hex(), float(common).hex(), "off by", size)
     print("    log of the factor", float(mpmath.log(factor)).hex())
+    factor = mpmath.mpf(float.fromhex("0x1.16747bf8p+0"))
+    for power in powers:
+        single = float(np.float32(float(power * factor)))
+        error = mpmath.log(abs(single / (power * factor) - 1), 2)
+        print("   ", single.hex(), f"off by 2^{float(error):.1f}")
+    print("    log of the factor, float32", float(mpmath.log(factor)).hex())
 
 
 def normal_tail(centre: int) -> Function:
@@ -113,6 +119,8 @@ def main() -> None:
     small = mpmath.mpf(10) ** -8
     half = mpmath.log(2) / 16 * mpmath.mpf("1.0001")
     report("exp, eighths", exp_rest, -half, half, 5, lambda r: r * r / mpmath.exp(r) + small, False)
+    weight = lambda r: r * r / mpmath.exp(r) + mpmath.mpf(10) ** -6  # noqa: E731
+    report("exp, eighths, float32", exp_rest, -half, half, 2, weight, True)
     report("2^f, eighths", exp2_slope, -1 / 16, 1 / 16, 4, lambda f: abs(f) / 2**f + small, False)
     half = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
     report("exp, float32", exp_rest, -half, half, 4, lambda r: r * r / mpmath.exp(r) + small, True)
