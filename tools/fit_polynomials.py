@@ -120,7 +120,8 @@ def main() -> None:
     half = mpmath.log(2) / 16 * mpmath.mpf("1.0001")
     report("exp, eighths", exp_rest, -half, half, 5, lambda r: r * r / mpmath.exp(r) + small, False)
     weight = lambda r: r * r / mpmath.exp(r) + mpmath.mpf(10) ** -6  # noqa: E731
-    report("exp, eighths, float32", exp_rest, -half, half, 2, weight, True)
+    wider = mpmath.log(2) / 16 * mpmath.mpf("1.001")
+    report("exp, eighths, float32", exp_rest, -wider, wider, 2, weight, True)
     report("2^f, eighths", exp2_slope, -1 / 16, 1 / 16, 4, lambda f: abs(f) / 2**f + small, False)
     half = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
     report("exp, float32", exp_rest, -half, half, 4, lambda r: r * r / mpmath.exp(r) + small, True)
