@@ -64,6 +64,11 @@ def exp_rest(r: Any) -> Any:
     return (mpmath.exp(r) - 1 - r) / r**2
 
 
+def exp_weight(r: Any) -> Any:
+    """The weight of an error of `exp_rest`, and a little beside 0."""
+    return r * r / mpmath.exp(r) + mpmath.mpf(10) ** -6
+
+
 def exp2_slope(f: Any) -> Any:
     """q with 2^f = 1 + f q(f)."""
     log2 = mpmath.log(2)
@@ -119,9 +124,8 @@ def main() -> None:
     small = mpmath.mpf(10) ** -8
     half = mpmath.log(2) / 16 * mpmath.mpf("1.0001")
     report("exp, eighths", exp_rest, -half, half, 5, lambda r: r * r / mpmath.exp(r) + small, False)
-    weight = lambda r: r * r / mpmath.exp(r) + mpmath.mpf(10) ** -6  # noqa: E731
     wider = mpmath.log(2) / 16 * mpmath.mpf("1.001")
-    report("exp, eighths, float32", exp_rest, -wider, wider, 2, weight, True)
+    report("exp, eighths, float32", exp_rest, -wider, wider, 2, exp_weight, True)
     report("2^f, eighths", exp2_slope, -1 / 16, 1 / 16, 4, lambda f: abs(f) / 2**f + small, False)
     half = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
     report("exp, float32", exp_rest, -half, half, 4, lambda r: r * r / mpmath.exp(r) + small, True)
