@@ -32,8 +32,18 @@ def test_no_other_column_is(tmp_path, capsys):
     assert not told(tmp_path, capsys, range(200), "--drop", "")
 
 
-def test_huge_numbers_train_without_a_warning(tmp_path, capfd):
-    lines = [f"{i % 7}e300,{i % 5}e-300,{'xy'[i % 2]}" for i in range(60)]
-    path = write(tmp_path / "t.csv", "\n".join(["a,b,kind", *lines, ""]))
-    assert run(["train", str(path), "--target", "kind"]) == 0
+@pytest.mark.parametrize(("huge", "tiny"), [("e90", "e-300"), ("", "e-300"), ("e90", "")])
+def test_huge_numbers_train_without_a_warning(tmp_path, capfd, huge, tiny):
+    assert run(["train", str(_table(tmp_path, huge, tiny)), "--target", "kind"]) == 0
     assert capfd.readouterr().err == ""
+
+
+def test_numbers_whose_squares_are_none_end_as_one_line(tmp_path, capfd):
+    assert run(["train", str(_table(tmp_path, "e300", "")), "--target", "kind"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "feature 0 has values beyond 1e+100" in line
+
+
+def _table(folder, huge, tiny):
+    lines = [f"{i % 7}{huge},{i % 5}{tiny},{'xy'[i % 2]}" for i in range(60)]
+    return write(folder / "t.csv", "\n".join(["a,b,kind", *lines, ""]))

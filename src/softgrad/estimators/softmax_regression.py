@@ -17,6 +17,7 @@ from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from softgrad.errors import InputError
 from softgrad.estimators.convergence import explain, relative_gap
 from softgrad.estimators.moments import LARGEST, too_large
 from softgrad.estimators.objective import Objective
@@ -296,7 +297,7 @@ class SoftmaxRegression(OnnxMixin, PartialFitMixin, ClassifierMixin, BaseEstimat
         if large is not None:
             names = getattr(self, "feature_names_in_", None)
             which = f"feature {large}" if names is None else f"feature {str(names[large])!r}"
-            raise ValueError(
+            raise InputError(
                 f"SoftmaxRegression: {which} has values beyond {LARGEST:.0e}, whose squares are out"
                 " of float64's range. Do they stand for missing values? Replace them, or divide the"
                 " feature by its size."

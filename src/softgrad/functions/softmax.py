@@ -312,6 +312,14 @@ class LogSoftmax(Differentiable):
             result: Array = _native.log_softmax_product(x, g, axis, out)  # type: ignore[arg-type]
             if result is not NotImplemented:
                 return result
+        if _may_have_kernel(x, axis):
+            rows = prepare(x, axis, temperature, where)
+            cotangent = rows.like(g, "g")
+            if rows.temperature == 1.0:
+                buffer = rows.buffer(out, cotangent)
+                result = _native.log_softmax_product(rows.logits, cotangent, rows.axis, buffer)
+                if result is not NotImplemented:
+                    return rows.deliver(result, out)
         return _product(_native.log_softmax_vjp, x, g, "g", None, axis, temperature, where, out)
 
     def jvp(
@@ -442,6 +450,16 @@ def _softmax_product(
     return rows.deliver(rows.product(cotangent, buffer), out)
 
 
+_KERNEL_CLASSES = range(33, 4097)  # has_log_product of batch.hpp
+
+
+def _may_have_kernel(x: ArrayLike, axis: Axis) -> bool:
+    """Whether log_softmax's own kernel may take these rows; no other may then, for other bits."""
+    if isinstance(x, np.ndarray) and isinstance(axis, int) and -x.ndim <= axis < x.ndim:
+        return x.shape[axis] in _KERNEL_CLASSES
+    return True
+
+
 def _product(
     kernel: Callable[..., Any],
     x: ArrayLike,
@@ -468,11 +486,6 @@ def _product(
                 return result
     rows = prepare(x, axis, temperature, where)
     cotangent = rows.like(g, name)
-    if kernel is _native.log_softmax_vjp and rows.temperature == 1.0:
-        buffer = rows.buffer(out, cotangent)
-        y: Array = _native.log_softmax_product(rows.logits, cotangent, rows.axis, buffer)
-        if y is not NotImplemented:
-            return rows.deliver(y, out)
     p = rows.probabilities(value)
     buffer = rows.buffer(out, p, cotangent)
     return rows.deliver(kernel(p, cotangent, rows.axis, rows.scale, buffer), out)
