@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from softgrad.doctor import understanding
@@ -12,10 +13,12 @@ from softgrad.doctor.classes import subject_of
 from softgrad.doctor.evidence import Examination
 from softgrad.doctor.failures import failure, not_in_catalogue
 from softgrad.doctor.findings import findings_of
-from softgrad.doctor.kinds import KINDS, find_kind
+from softgrad.doctor.kinds import KINDS, Kind, find_kind
 from softgrad.doctor.programs import names_of, program, usual_program
+from softgrad.doctor.reading import Reading
 from softgrad.doctor.report import Report
 from softgrad.doctor.request import Request
+from softgrad.doctor.together import taken_apart
 from softgrad.errors import OptionError, OptionTypeError
 
 
@@ -127,8 +130,14 @@ def _check(name: str, value: str | None, accepted: tuple[str, ...]) -> None:
 def _report(request: Request) -> Report:
     choice = Choice(request)
     best = choice.best()
+    notes = []
     if best is None:
-        return _nothing_works(choice)
+        found_apart = _taken_apart(request)
+        if found_apart is None:
+            return _nothing_works(choice)
+        choice, best = found_apart
+        request = choice.request
+        notes = ["It takes its weights together; here W and b stand for them, one by one."]
     kind, reading = best
     name, guessed = request.subject.name, request.claimed is None
     if guessed and not choice.named(kind) and (not reading.explained or reading.nothing):
@@ -137,8 +146,18 @@ def _report(request: Request) -> Report:
     found = findings_of(ex)
     words = understanding.understood(name, kind, reading)
     code = program(ex, found.evidence)
-    notes = understanding.notes(reading)
+    notes += understanding.notes(reading)
     return Report(name, kind.name, guessed, words, found.findings, found.remarks, notes, code)
+
+
+def _taken_apart(request: Request) -> tuple[Choice, tuple[Kind, Reading]] | None:
+    """The best explanation of a function whose weights are one argument."""
+    for subject in taken_apart(request.subject):
+        choice = Choice(replace(request, subject=subject))
+        best = choice.best()
+        if best is not None:
+            return choice, best
+    return None
 
 
 def _nothing_works(choice: Choice) -> Report:
