@@ -14,7 +14,7 @@ import scipy.special
 
 import softgrad as sg
 from softgrad.derivation import Derivation
-from softgrad.derivation.library_pair import LibraryPair
+from softgrad.derivation.float64_pair import Float64Pair
 from softgrad.errors import OptionError, ShapeError, SoftgradError, TargetError
 from softgrad.functions import ACTIVATIONS, LOSSES
 
@@ -202,8 +202,8 @@ def test_distillation_against_the_loss_itself(teacher: str) -> None:
 def test_a_wrong_derivative_is_seen(
     member: str, wrong: Any, seen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = getattr(LibraryPair, member)
-    monkeypatch.setattr(LibraryPair, member, lambda self, *a: wrong(right(self, *a)))
+    right = getattr(Float64Pair, member)
+    monkeypatch.setattr(Float64Pair, member, lambda self, *a: wrong(right(self, *a)))
     derivation = sg.explain([1.0, 2.0, 2.5], 0)
     assert not derivation.passed
     assert any(seen in failure for failure in failures(derivation))

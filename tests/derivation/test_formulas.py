@@ -11,7 +11,7 @@ from softgrad.derivation import formulas
 from softgrad.derivation.arithmetic import Arithmetic, Exact
 from softgrad.derivation.exact_pair import ExactPair
 from softgrad.derivation.expression import evaluate, latex
-from softgrad.derivation.library_pair import LibraryPair
+from softgrad.derivation.float64_pair import Float64Pair
 from softgrad.derivation.notation import inline, lines, mathml
 from softgrad.derivation.pair import GIVES
 from softgrad.functions import ACTIVATIONS, LOSSES
@@ -21,9 +21,9 @@ ONE_HOT = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
 SOFT = np.array([0.1, 0.2, 0.4, 0.05, 0.25])
 
 
-def libraries(activation: str, loss: str | None = None) -> tuple[LibraryPair, ExactPair]:
+def libraries(activation: str, loss: str | None = None) -> tuple[Float64Pair, ExactPair]:
     return (
-        LibraryPair(activation, loss, {}, Arithmetic(), 1.0),
+        Float64Pair(activation, loss, {}, Arithmetic(), 1.0),
         ExactPair(activation, loss, {}, Exact(20), 1),
     )
 
@@ -108,7 +108,7 @@ def test_second_derivatives(activation: str, loss: str) -> None:
 
 def test_options_of_the_formulas_are_options_of_the_functions() -> None:
     for name, formula in formulas.ACTIVATIONS.items():
-        pair = LibraryPair(name, None, {}, Arithmetic())
+        pair = Float64Pair(name, None, {}, Arithmetic())
         parameters = inspect.signature(ACTIVATIONS[name]).parameters
         own = getattr(formula, "constants", {})
         scalars = {n for n in pair.formula_names() if n in ("negative_slope", "alpha")} - set(own)

@@ -24,7 +24,7 @@ from softgrad.derivation.arguments import (
 )
 from softgrad.derivation.document import Derivation, Step
 from softgrad.derivation.exact_pair import ExactPair
-from softgrad.derivation.library_pair import LibraryPair
+from softgrad.derivation.float64_pair import Float64Pair
 from softgrad.derivation.masking import Mask, mask_of
 from softgrad.derivation.pair import GIVES, Pair, known, words
 from softgrad.derivation.steps import activation as activation_steps
@@ -137,7 +137,7 @@ def explain(
     _checks.temperature(float(temperature) if arithmetic.exact else temperature)
     T = arithmetic.option(temperature)
     rows = np.atleast_2d(x)
-    kind = ExactPair if arithmetic.exact else LibraryPair
+    kind = ExactPair if arithmetic.exact else Float64Pair
     teacher = options.pop("teacher", None)
     pair: Pair = kind(
         known(activation, "activation", ACTIVATIONS),

@@ -31,21 +31,21 @@ _LONGEST = 88  # columns of a line
 _HELD = "\u00a0"  # a space at which no line is broken
 
 
-def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str = "") -> str:
+def program(framework: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str = "") -> str:
     """The program; it prints the activation, and with a target the loss and the gradient.
 
     ``note`` says which classes the columns are, where some are masked.
     """
-    writer = _Writer(library, pair)
+    writer = _Writer(framework, pair)
     body = [_broken(line) for line in writer.body(y is not None)]
-    head = [IMPORTS[library]]
+    head = [IMPORTS[framework]]
     if any("math." in h for h in writer.helpers):
         head[0] = f"import math\n\n{head[0]}"
     text = "\n".join(
         [
             *head,
             "",
-            *_data(library, pair, x, y, T, note),
+            *_data(framework, pair, x, y, T, note),
             *(f"\n\n{helper.strip()}\n" for helper in writer.helpers),
             "",
             *body,
@@ -55,19 +55,21 @@ def program(library: str, pair: Pair, x: Array, y: Array | None, T: Any, note: s
     return re.sub(r"\n{4,}", "\n\n\n", text)
 
 
-def _data(library: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str) -> Iterator[str]:
+def _data(
+    framework: str, pair: Pair, x: Array, y: Array | None, T: Any, note: str
+) -> Iterator[str]:
     rows = np.atleast_2d(x).astype(np.float64)
     array = {
         "numpy": "np.array({})",
         "torch": "torch.tensor({}, dtype=torch.float64)",
         "jax": "jnp.array({})",
-    }[library]
+    }[framework]
     yield _wrapped(
         "x", array, rows, " ".join(filter(None, ("logits", note))) + ", a row for each example"
     )
     if y is not None:
         yield _wrapped("y", array, y.astype(np.float64), "target")
-    if library == "torch":
+    if framework == "torch":
         yield "x.requires_grad_()"
     yield f"T = {float(T)!r}  # temperature"
     for name, value in pair.constants.items():
@@ -114,21 +116,21 @@ def _broken(line: str) -> str:
 
 
 class _Writer:
-    """Writes the expressions of a pair in the words of one library."""
+    """Writes the expressions of a pair in the words of one framework."""
 
-    def __init__(self, library: str, pair: Pair) -> None:
-        self.library, self.pair = library, pair
+    def __init__(self, framework: str, pair: Pair) -> None:
+        self.framework, self.pair = framework, pair
         self.helpers: list[str] = []
 
     def expression(self, source: str, **rename: str) -> str:
         return code(source, self._call, rename=rename)
 
     def _call(self, name: str, arguments: list[str]) -> str:
-        helper = HELPERS[self.library].get(name)
+        helper = HELPERS[self.framework].get(name)
         if helper is not None and helper not in self.helpers:
             self.helpers.append(helper)
-        module = MODULE[self.library]
-        form = SPELLED[self.library].get(name)
+        module = MODULE[self.framework]
+        form = SPELLED[self.framework].get(name)
         if form is None:
             return f"{module}.{name}({', '.join(arguments)})"
         return form.format(*arguments, np=module)
@@ -173,20 +175,20 @@ class _Writer:
         """Whether the program needs a part of the formula: some belong to the slope."""
         f = self.pair.loss_formula
         assert f is not None
-        return self.library == "numpy" or name in names(f.value)
+        return self.framework == "numpy" or name in names(f.value)
 
     def body(self, with_loss: bool) -> Iterator[str]:
         s = self.pair.symbol
         if not with_loss:
             yield from self._forward()
             yield f'print("{s} =", {s}.tolist())'
-        elif self.library == "numpy":
+        elif self.framework == "numpy":
             yield from self._forward()
             yield from self._loss()
             yield "loss = np.mean(losses)"
             yield from self._gradient()
             yield from self._prints("grad")
-        elif self.library == "torch":
+        elif self.framework == "torch":
             yield from self._forward()
             yield from self._loss()
             yield "loss = torch.mean(losses)"

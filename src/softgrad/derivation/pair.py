@@ -1,6 +1,6 @@
 """An activation with a loss, for one row of logits: every number that the steps show.
 
-`LibraryPair` asks the functions of the library, in float64; `ExactPair` computes the formulas of
+`Float64Pair` asks the functions of the library, in float64; `ExactPair` computes the formulas of
 `softgrad.derivation.formulas` with mpmath. The steps do not know which of them they work with.
 """
 

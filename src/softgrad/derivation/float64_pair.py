@@ -11,7 +11,7 @@ from softgrad._typing import Array
 from softgrad.derivation.pair import Pair
 
 
-class LibraryPair(Pair):
+class Float64Pair(Pair):
     """Float64, by the members of the library's own functions."""
 
     def activation(self, z: Array) -> Array:
